@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host's side of a sandbox's cgroup: where the engine asked for it
+ * (linux.cgroupsPath), on cgroup v1, v2 and hybrid layouts alike, with the file
+ * system driver. All host processes of the sandbox live in it.
+ */
+#pragma once
+
+#include "shared/base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct cgroup_limits { /* 0 = leave alone */
+    uint64_t memory_bytes;
+    uint64_t pids;
+    int64_t cpu_quota_usec;
+    uint64_t cpu_period_usec;
+    uint64_t cpu_shares; /* v1 scale, 2..262144 */
+};
+
+/*
+ * Create path ("/libpod_parent/libpod-ID"; "slice:prefix:name" is taken apart as systemd would) in every hierarchy
+ * and set the limits. An existing empty cgroup is used. Hierarchies that this user cannot write are left out; at
+ * least one must work unless rootless. *ret_created: directories were made, cgroup_remove() is owed.
+ */
+int cgroup_create(const char *path, const struct cgroup_limits *limits, bool rootless, bool *ret_created,
+                  struct err *err);
+int cgroup_add(const char *path, pid_t pid, struct err *err);
+int cgroup_update(const char *path, const struct cgroup_limits *limits, struct err *err);
+
+/* SIGKILL whatever is left in it and remove it from every hierarchy, with a deadline of 5 s. Not being there is fine. */
+int cgroup_remove(const char *path, struct err *err);

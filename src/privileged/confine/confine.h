@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting a confined process: a plan as data, one executor, a read-back proof.
+ *
+ * A struct confine_plan says everything about a long-lived process before any of
+ * it is done: who it is, what it sees, what it holds. confine_spawn() carries a
+ * plan out in the stages of docs/confinement.md (each one function that says what
+ * it should and what it must not do) and confine_prove() reads the result back
+ * from /proc and compares it with the same plan. If a stage fails, or the proof
+ * does, no process is left.
+ *
+ * Depends on no configuration syntax, JSON or protobuf. Uses libcap-ng.
+ */
+#pragma once
+
+#include "shared/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+enum confine_pid_namespace {
+    CONFINE_PID_NEW,        /* pid 1 of a new one; the child of the caller */
+    CONFINE_PID_JOIN,       /* a member of pid_namespace_of's; the child of the caller */
+    CONFINE_PID_NEW_INSIDE, /* pid 1 of a new one nested in pid_namespace_of's; child of that one's pid 1 */
+};
+
+enum confine_net_namespace { CONFINE_NET_NEW, CONFINE_NET_JOIN };
+
+enum confine_mount_kind {
+    CONFINE_MOUNT_BIND,   /* source: path or source_fd; a file or a directory, target is made to match */
+    CONFINE_MOUNT_NODE,   /* a character device node, source_dev, owned by the plan's uid, mode 0600 */
+    CONFINE_MOUNT_SYMLINK,/* source: the link's text */
+    CONFINE_MOUNT_DIR,    /* an empty directory */
+};
+
+struct confine_mount {
+    enum confine_mount_kind kind;
+    const char *source;
+    int source_fd;         /* BIND: a detached tree from open_tree(2) to attach instead of source; -EBADF: none */
+    dev_t source_dev;
+    const char *target;    /* absolute, inside the jail */
+    bool writable;         /* else read-only */
+    bool executable;       /* else noexec; nosuid and nodev always */
+    bool recursive;
+};
+
+struct confine_fd {
+    int fd;      /* in the caller; stays open there */
+    int number;  /* in the process; 0..1023, all others are closed */
+};
+
+struct confine_id_map { uint32_t inside, outside, count; };
+
+enum { CONFINE_MOUNTS_MAX = 160, CONFINE_FDS_MAX = 32, CONFINE_MAPS_MAX = 8, CONFINE_RLIMITS_MAX = 8 };
+
+struct confine_plan {
+    const char *role;              /* for messages: "VMM", "monitor", "file server", "stand-in" */
+    uid_t uid;                     /* seen from the caller's user namespace */
+    gid_t gid;
+    uint64_t keep_capabilities;    /* in the process's own user namespace only; needs user_namespace */
+
+    /* Namespaces: mount, ipc, uts and cgroup are always new. */
+    enum confine_pid_namespace pid_namespace;
+    int pid_namespace_of;          /* pidfd, for JOIN and NEW_INSIDE */
+    enum confine_net_namespace net_namespace;
+    int net_namespace_fd;          /* for JOIN */
+    bool user_namespace;           /* a new one with these maps */
+    uid_t user_namespace_uid;      /* who the process is inside it */
+    struct confine_id_map maps[CONFINE_MAPS_MAX]; /* for uids and gids alike */
+    size_t n_maps;
+    unsigned long securebits;      /* beside the usual, for the C file server; 0 else */
+    bool ambient;                  /* raise keep_capabilities as ambient too, so that they survive exec */
+
+    struct confine_mount mounts[CONFINE_MOUNTS_MAX]; /* the jail: a read-only tmpfs with just these */
+    size_t n_mounts;
+    struct confine_fd fds[CONFINE_FDS_MAX];
+    size_t n_fds;
+    struct { int resource; struct rlimit limit; } rlimits[CONFINE_RLIMITS_MAX];
+    size_t n_rlimits;
+    bool session_leader;           /* setsid(2) */
+    int controlling_terminal;      /* pty slave that becomes the session's terminal, -EBADF none */
+
+    const char *executable;        /* path inside the jail, or ... */
+    int executable_fd;             /* ... a static program by fd (fexecve), so that nothing need be mounted; -EBADF */
+    char *const *argv;             /* NULL-terminated */
+    char *const *envp;
+
+    /* Called in the parent when the process exists but has executed nothing: join cgroups here. */
+    int (*prepare)(pid_t pid, void *data, struct err *err);
+    void *prepare_data;
+};
+
+/* Sets what is not zero by default (fds to -EBADF). */
+void confine_plan_init(struct confine_plan *plan, const char *role, uid_t uid, gid_t gid);
+/* Append; abort() when the table is full, whose size is fixed in the code. */
+void confine_plan_add_fd(struct confine_plan *plan, int fd, int number);
+struct confine_mount *confine_plan_add_mount(struct confine_plan *plan, enum confine_mount_kind kind,
+                                             const char *source, const char *target);
+
+/*
+ * Start the process. Returns when execve(2) has succeeded. *ret_pid is in the caller's pid namespace; *ret_pidfd is
+ * close-on-exec. On failure the process is gone and err names the role, the stage and the cause.
+ */
+int confine_spawn(const struct confine_plan *plan, pid_t *ret_pid, int *ret_pidfd, struct err *err);
+
+/*
+ * The load phase is over: detach every mount of the plan from the process's mount namespace and leave its root an
+ * empty read-only tmpfs.
+ */
+int confine_empty(const struct confine_plan *plan, int pidfd, pid_t pid, struct err *err);
+
+/*
+ * Read back uid, gid, groups, capability sets, no_new_privs, namespaces (all differ from the caller's, but for what
+ * the plan joined) and mounts of a started process and compare. emptied: confine_empty() has been called.
+ */
+int confine_prove(const struct confine_plan *plan, pid_t pid, bool emptied, struct err *err);
+
+/* The plan as text, one line per item, for golden files and --debug. */
+struct buf;
+int confine_plan_print(const struct confine_plan *plan, struct buf *ret);

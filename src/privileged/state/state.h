@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the host remembers of a container: ROOT/ID/state.json, written before a
+ * resource is acquired and after each change, atomically. Whatever dies, `delete`
+ * finds in it all there is to take away.
+ *
+ *  ROOT/ID/            0700, owned by the caller
+ *    state.json        this structure
+ *    config.json       the spec as it was at create
+ *    control.sock      the monitor listens here
+ *    lock              flock(2): one command at a time changes a container
+ */
+#pragma once
+
+#include "facts/oci/oci.h"
+#include "shared/base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum state_status { STATE_CREATING, STATE_CREATED, STATE_RUNNING, STATE_PAUSED, STATE_STOPPED };
+const char *state_status_text(enum state_status status);
+
+struct state_process { /* a pid with the start time that tells it from a later owner of the same number; pid 0: none */
+    pid_t pid;
+    uint64_t start_ticks; /* field 22 of /proc/PID/stat */
+};
+
+struct state {
+    char *id;
+    char *bundle;
+    char *rootfs;       /* host path or image file */
+    char *oci_version;
+    enum state_status status; /* as recorded; state_refresh() makes it true */
+    char created[40];   /* RFC 3339 with nanoseconds, UTC */
+    uid_t owner;        /* real uid of the caller at create */
+    struct state_process creator, monitor, vmm, file_server, standin;
+    uint32_t uids[4];   /* leases in the order monitor, VMM, file server, stand-in; 0: none */
+    char *cgroup;       /* path to remove, "" none */
+    bool terminal;
+    struct oci_pair *annotations;
+    size_t n_annotations;
+};
+
+struct state *state_free(struct state *state);
+void state_freep(struct state **state);
+#define _cleanup_state_ __attribute__((cleanup(state_freep)))
+
+/* Make ROOT/ID (and ROOT) and take its lock. -EEXIST: "a container with the id X exists". *ret_dir is its directory fd. */
+int state_create(const char *root, const char *id, int *ret_dir, struct err *err);
+/* Open and lock. -ENOENT: "container X does not exist" (engines look for these words). */
+int state_open(const char *root, const char *id, int *ret_dir, struct err *err);
+
+int state_load(int dir, struct state **ret, struct err *err);
+int state_save(int dir, const struct state *state, struct err *err);
+int state_load_spec(int dir, struct oci_spec **ret, struct err *err); /* ROOT/ID/config.json */
+
+/* Status from the live facts: a stand-in or monitor that is gone (or a zombie) means stopped. */
+void state_refresh(struct state *state);
+/* Fill p with pid and its start time now; -ESRCH when it is gone. */
+int state_process_of(pid_t pid, struct state_process *ret);
+/* A pidfd for it, or -ESRCH when it is gone, a zombie, or another process has its pid. */
+int state_process_open(const struct state_process *p);
+
+/* Remove the directory and all in it. */
+int state_remove(const char *root, const char *id, struct err *err);
+
+/* Ids under root, sorted, NULL-terminated (free_strv); a missing root gives an empty list. */
+int state_list(const char *root, char ***ret, struct err *err);

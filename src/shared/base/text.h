@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Strings, numbers and names that several modules read from users. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* printf into a new string; NULL when memory is out. */
+char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+bool text_has_prefix(const char *text, const char *prefix);
+
+/* Decimal without sign, space or rest. 0, -EINVAL or -ERANGE. */
+int parse_u64(const char *text, uint64_t *ret);
+int parse_i64(const char *text, int64_t *ret);
+
+/* "KILL", "SIGKILL", "9", "RTMIN+3"; 1..64 or -EINVAL. */
+int signal_from_text(const char *text);
+/* "SIGKILL"; "SIGRTMIN+n" for real-time ones; never NULL. Not thread-safe for real-time signals. */
+const char *signal_to_text(int signal);
+
+/* Container and exec ids: 1 to 255 characters of [A-Za-z0-9_+.-], not "." or "..". runc libcontainer/factory_linux.go. */
+bool id_is_valid(const char *id);
