@@ -1,0 +1,72 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# kill -9 of any process of a sandbox: state says stopped, the caller gets a code, delete cleans everything.
+load ../lib/common
+
+setup_file() { setup_minka; }
+setup() {
+    remember
+    new_bundle
+    set_args sleep 1000
+    id=$(new_id)
+}
+teardown() { delete_all; }
+
+process_of() { jq -r ".$1.pid" "$MINKA_ROOT/$id/state.json"; }
+
+kill_while_running() { # ROLE
+    minka run --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1 &
+    local caller=$! code=0
+    wait_for 60 is_status "$id" running
+    kill -KILL "$(process_of "$1")"
+    wait "$caller" || code=$?
+    echo "the caller got $code"
+    [ "$code" -eq 137 ]
+    nothing_left
+}
+kill_after_create() { # ROLE
+    minka create --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+    kill -KILL "$(process_of "$1")"
+    wait_for 20 is_status "$id" stopped
+    run minka start "$id"
+    [ "$status" -ne 0 ]
+    [ "${#lines[@]}" -eq 1 ]
+    minka delete "$id"
+    nothing_left
+}
+
+@test "kill -9: the monitor of a running container" { kill_while_running monitor; }
+@test "kill -9: the VMM of a running container" { kill_while_running vmm; }
+@test "kill -9: the file server of a running container" { kill_while_running file_server; }
+@test "kill -9: the stand-in of a running container" { kill_while_running standin; }
+@test "kill -9: the monitor of a created container" { kill_after_create monitor; }
+@test "kill -9: the VMM of a created container" { kill_after_create vmm; }
+@test "kill -9: the file server of a created container" { kill_after_create file_server; }
+
+@test "kill -9: the command itself, at moments all over the start" {
+    local delay
+    for delay in 0.01 0.03 0.06 0.1 0.2 0.4 0.7 1.0 1.3; do
+        minka create --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1 &
+        local command=$!
+        sleep $delay
+        kill -KILL $command 2>/dev/null || true
+        wait $command || true
+        minka delete --force "$id"
+        nothing_left
+    done
+}
+
+@test "kill -9: any process at any moment of the start" {
+    local round pid
+    for round in 1 2 3 4 5 6 7 8; do
+        minka create --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>"$BATS_TEST_TMPDIR/err" &
+        local command=$!
+        sleep "0.$((RANDOM % 9))"
+        # whatever of the sandbox is alive now: pick one
+        pid=$(jq -r '[.monitor.pid, .vmm.pid, .file_server.pid, .standin.pid] | map(select(. > 0)) | .[]' "$MINKA_ROOT/$id/state.json" 2>/dev/null | shuf -n 1) || true
+        [[ -z $pid ]] || kill -KILL "$pid" 2>/dev/null || true
+        wait $command || [ -s "$BATS_TEST_TMPDIR/err" ] # a failure says something
+        minka delete --force "$id"
+        nothing_left
+    done
+}
