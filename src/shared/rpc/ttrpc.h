@@ -42,7 +42,7 @@ typedef void ttrpc_closed_fn(void *data, const struct err *why); /* why->code 0:
 struct ttrpc_client;
 
 /* code TTRPC_OK: payload is the response message. Otherwise message is the server's sentence. Called exactly once
- * per accepted call, unless the client is freed first. */
+ * per accepted call, unless the client is freed first; when the stream breaks, TTRPC_UNAVAILABLE and then closed. */
 typedef void ttrpc_reply_fn(void *data, enum ttrpc_code code, const char *message, const uint8_t *payload,
                             size_t length);
 
@@ -66,6 +66,7 @@ struct ttrpc_method {
 /* methods ends with a NULL name; anything not in it is answered UNIMPLEMENTED. */
 int ttrpc_server_new(struct loop *loop, int fd, const char *service, const struct ttrpc_method *methods,
                      ttrpc_closed_fn *closed, void *data, struct ttrpc_server **ret, struct err *err);
+/* Requests that are still open stay valid: answering one later only frees it. */
 struct ttrpc_server *ttrpc_server_free(struct ttrpc_server *server);
 
 /* Both free the request. The calls never fail from the caller's view: a broken stream arrives at closed. */
