@@ -8,7 +8,9 @@
  *    state.json        this structure
  *    config.json       the spec as it was at create
  *    control.sock      the monitor listens here
- *    lock              flock(2): one command at a time changes a container
+ *
+ * The directory itself is the lock (flock(2)): one command at a time changes a
+ * container. Commands that only look do not take it, since the file changes atomically.
  */
 #pragma once
 
@@ -38,6 +40,9 @@ struct state {
     struct state_process creator, monitor, vmm, file_server, standin;
     uint32_t uids[4];   /* leases in the order monitor, VMM, file server, stand-in; 0: none */
     char *cgroup;       /* path to remove, "" none */
+    uint64_t memory_mib; /* of the VM */
+    uint64_t host_overhead_mib; /* what its host processes may take beside that */
+    uint32_t vcpus;
     bool terminal;
     struct oci_pair *annotations;
     size_t n_annotations;
@@ -47,17 +52,29 @@ struct state *state_free(struct state *state);
 void state_freep(struct state **state);
 #define _cleanup_state_ __attribute__((cleanup(state_freep)))
 
-/* Make ROOT/ID (and ROOT) and take its lock. -EEXIST: "a container with the id X exists". *ret_dir is its directory fd. */
+/* A new, empty one (fds and pids none, uids 0); NULL when memory is out. */
+struct state *state_new(const char *id);
+
+/* Make ROOT/ID (and ROOT) and take its lock, which lasts until the descriptor is closed. -EEXIST: "a container with the id X exists". *ret_dir is its directory fd. */
 int state_create(const char *root, const char *id, int *ret_dir, struct err *err);
 /* Open and lock. -ENOENT: "container X does not exist" (engines look for these words). */
 int state_open(const char *root, const char *id, int *ret_dir, struct err *err);
 
+/* Open without lock, to look at it or to talk to its monitor. Errors as state_open(). */
+int state_peek(const char *root, const char *id, int *ret_dir, struct err *err);
+
 int state_load(int dir, struct state **ret, struct err *err);
 int state_save(int dir, const struct state *state, struct err *err);
-int state_load_spec(int dir, struct oci_spec **ret, struct err *err); /* ROOT/ID/config.json */
+int state_save_spec(int dir, const char *json, size_t length, struct err *err); /* ROOT/ID/config.json */
+int state_load_spec(int dir, struct oci_spec **ret, struct err *err);
+
+/* How an id's annotation list is made from a spec's. 0 or -ENOMEM. */
+int state_copy_annotations(struct state *state, const struct oci_spec *spec);
 
 /* Status from the live facts: a stand-in or monitor that is gone (or a zombie) means stopped. */
 void state_refresh(struct state *state);
+/* Does this process still run (a zombie does not)? */
+bool state_process_alive(const struct state_process *p);
 /* Fill p with pid and its start time now; -ESRCH when it is gone. */
 int state_process_of(pid_t pid, struct state_process *ret);
 /* A pidfd for it, or -ESRCH when it is gone, a zombie, or another process has its pid. */
