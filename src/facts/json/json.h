@@ -2,10 +2,11 @@
 /*
  * Strict, typed JSON on json-c, the only place that includes it.
  *
- * Reading: a document is parsed whole (RFC 8259, nothing after it, at most
- * JSON_DEPTH_MAX levels, no duplicate keys where that matters is not promised:
- * the last wins, as in Go's encoding/json). Every getter names the full path of
- * the offending value in err ("process.user.uid must be a number from 0 to
+ * Reading: a document is checked against RFC 8259 to the byte before json-c sees
+ * it (UTF-8, nothing after it, at most JSON_DEPTH_MAX levels, integers that 64
+ * bits hold), so that every json-c version reads the same. Of duplicate keys the
+ * last wins, as in Go's encoding/json. Every getter names the full path of
+ * the offending value in err ("process.user.uid must be a whole number from 0 to
  * 4294967295, not a string"). json-c's silent coercions never happen.
  *
  * Writing: a flat emitter with escaping.
@@ -25,9 +26,9 @@ struct json; /* a parsed document; values point into it */
 
 /* A value with the path that leads to it. Cheap to copy; lives as long as its document. */
 struct json_value {
-    const void *object;               /* json-c's, private */
-    const struct json_value *parent;  /* for the path; must outlive this */
-    const char *key;                  /* NULL in an array */
+    const void *object;              /* json-c's, private */
+    const struct json_value *parent; /* for the path; must outlive this */
+    const char *key;                 /* NULL in an array */
     size_t index;
 };
 
@@ -44,8 +45,15 @@ int json_get(const struct json_value *object, const char *key, struct json_value
 /* Typed values. -EINVAL with the path and the range. Strings point into the document; NUL inside one is an error. */
 int json_string(const struct json_value *value, const char **ret, struct err *err);
 int json_bool(const struct json_value *value, bool *ret, struct err *err);
+/* -EINVAL when it is none. */
+int json_expect_object(const struct json_value *value, struct err *err);
+int json_expect_array(const struct json_value *value, struct err *err);
 int json_uint(const struct json_value *value, uint64_t max, uint64_t *ret, struct err *err);
 int json_int(const struct json_value *value, int64_t min, int64_t max, int64_t *ret, struct err *err);
+
+/* Fill err with "PATH <format>", for what a reader finds wrong with a value of the right type. Returns -EINVAL. */
+int json_refuse(const struct json_value *value, struct err *err, const char *format, ...)
+    __attribute__((format(printf, 3, 4), cold));
 
 /* The same for an optional member: *ret is left alone when it is absent or null. 1 present, 0 absent, < 0 error. */
 int json_get_string(const struct json_value *object, const char *key, const char **ret, struct err *err);

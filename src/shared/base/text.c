@@ -120,3 +120,36 @@ bool id_is_valid(const char *id) {
             return false;
     return true;
 }
+
+size_t text_utf8_sequence(const char *text, size_t length) {
+    const unsigned char *c = (const unsigned char *)text;
+    if (length == 0 || c[0] < 0x80)
+        return length ? 1 : 0;
+    size_t n = c[0] >= 0xc2 && c[0] <= 0xdf ? 2 : (c[0] & 0xf0) == 0xe0 ? 3 : c[0] >= 0xf0 && c[0] <= 0xf4 ? 4 : 0;
+    if (n == 0 || n > length)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    /* overlong forms, surrogates, and what lies above U+10FFFF */
+    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) || (c[0] == 0xf0 && c[1] < 0x90) ||
+        (c[0] == 0xf4 && c[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+void text_make_printable(char *text) {
+    size_t left = strlen(text);
+    for (unsigned char *c = (unsigned char *)text; left > 0;) {
+        size_t length = text_utf8_sequence((const char *)c, left);
+        if (*c == '\t' || *c == '\n' || *c == '\r')
+            *c = ' ';
+        else if (*c < 0x20 || *c == 0x7f || length == 0)
+            *c = '?';
+        else if (length == 2 && c[0] == 0xc2 && c[1] < 0xa0) /* C1: U+009B is CSI to a terminal */
+            c[0] = c[1] = '?';
+        length = length ? length : 1;
+        c += length;
+        left -= length;
+    }
+}

@@ -22,3 +22,13 @@ const char *signal_to_text(int signal);
 
 /* Container and exec ids: 1 to 255 characters of [A-Za-z0-9_+.-], not "." or "..". runc libcontainer/factory_linux.go. */
 bool id_is_valid(const char *id);
+
+/*
+ * Length (1 to 4) of the well-formed UTF-8 sequence (RFC 3629) at text, of which length bytes may be read;
+ * 0 when there is none.
+ */
+size_t text_utf8_sequence(const char *text, size_t length);
+
+/* Make text from outside fit for a terminal or a log: control characters, C1 ones included, and bytes that are not
+ * UTF-8 become '?', tabs and line ends become spaces. In place. */
+void text_make_printable(char *text);
