@@ -136,7 +136,7 @@ run_fails() { fails "$1" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --
     run timeout 60 "$MINKA" --config "$CONFIG" --root "$BATS_TEST_TMPDIR/full" run --bundle "$BUNDLE" "$id"
     echo "$output"
     ls -R "$BATS_TEST_TMPDIR/full"
-    left=$(ls "$BATS_TEST_TMPDIR/full" | grep -v fill || true)
+    left=$(find "$BATS_TEST_TMPDIR/full" -mindepth 1 ! -name fill)
     umount "$BATS_TEST_TMPDIR/full"
     [ "$status" -eq 1 ]
     [ "${#lines[@]}" -eq 1 ]

@@ -57,8 +57,8 @@ kill_after_create() { # ROLE
 }
 
 @test "kill -9: any process at any moment of the start" {
-    local round pid
-    for round in 1 2 3 4 5 6 7 8; do
+    local pid
+    for _ in 1 2 3 4 5 6 7 8; do
         minka create --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>"$BATS_TEST_TMPDIR/err" &
         local command=$!
         sleep "0.$((RANDOM % 9))"

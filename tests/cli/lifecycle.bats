@@ -12,7 +12,7 @@ setup() {
 teardown() { delete_all; }
 
 # As conmon does: the engine holds the pipes, the runtime returns.
-create() { minka create --bundle "$BUNDLE" --pid-file "$BATS_TEST_TMPDIR/pid" "$@" "$id" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"; }
+create() { minka create --bundle "$BUNDLE" --pid-file "$BATS_TEST_TMPDIR/pid" "$id" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"; }
 
 @test "lifecycle: create, state, start, kill, delete" {
     set_script 'trap "echo got-term; exit 7" TERM; echo ready; while :; do sleep 0.1; done'

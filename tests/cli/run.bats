@@ -63,12 +63,12 @@ teardown() { delete_all; }
 
 @test "run: ten at the same time" {
     local pids=() i
-    set_script 'echo $0-done'
+    set_script 'echo $0-finished'
     for i in 1 2 3 4 5 6 7 8 9 10; do
         minka run --bundle "$BUNDLE" "$(new_id)-$i" >"$BATS_TEST_TMPDIR/out.$i" 2>&1 &
         pids+=($!)
     done
     for i in "${pids[@]}"; do wait "$i"; done
-    [ "$(cat "$BATS_TEST_TMPDIR"/out.* | grep -c done)" -eq 10 ]
+    [ "$(cat "$BATS_TEST_TMPDIR"/out.* | grep -c finished)" -eq 10 ]
     nothing_left
 }

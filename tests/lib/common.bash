@@ -19,6 +19,7 @@ setup_minka() {
     write_config
 }
 
+# shellcheck disable=SC2120 # called with and without
 write_config() { # EXTRA-LINES... : appended to the [hypervisor.qemu] section
     {
         echo '[runtime]'
@@ -118,8 +119,7 @@ leftovers() {
 }
 remember() { leftovers >"$BATS_TEST_TMPDIR/before"; }
 nothing_left() {
-    local tries
-    for tries in 1 2 3 4 5 6 7 8 9 10; do # the kernel ends a killed namespace asynchronously
+    for _ in 1 2 3 4 5 6 7 8 9 10; do # the kernel ends a killed namespace asynchronously
         leftovers >"$BATS_TEST_TMPDIR/after"
         cmp -s "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after" && return 0
         sleep 0.2
