@@ -17,16 +17,34 @@
 
 #include <stdbool.h>
 
+/* What every command of one caller has in common. */
+struct setup_context {
+    const char *root;    /* state directory: ROOT/ID per container */
+    const char *run_dir; /* of the host: the ledger of leases, what probes found out */
+    bool rootless;
+    const struct config *config;
+    void (*note)(void *data, const char *sentence); /* for --debug: what was decided; NULL none */
+    void *note_data;
+};
+
+/* A bundle, read and checked once. */
+struct setup_bundle {
+    char *path; /* absolute */
+    char *json; /* config.json as it is */
+    size_t length;
+    struct oci_spec *spec;
+};
+int setup_bundle_load(const char *path, struct setup_bundle *ret, struct err *err);
+void setup_bundle_done(struct setup_bundle *bundle);
+#define _cleanup_setup_bundle_ __attribute__((cleanup(setup_bundle_done)))
+
 struct setup_request {
-    const char *root;          /* state directory */
     const char *id;
-    const char *bundle;        /* absolute */
+    const struct setup_bundle *bundle;
     const char *image;         /* --image: a file used as the root file system, NULL none */
     int console_socket;        /* connected socket that gets the pty's master, -EBADF none */
     bool foreground_terminal;  /* run -t: the caller relays; *ret_master is the pty's master */
-    int preserve_fds;
     int stdio[3];              /* the container's; -EBADF: /dev/null */
-    const struct config *config;
 };
 
 struct setup_result {
@@ -36,30 +54,71 @@ struct setup_result {
 };
 
 /* create: afterwards the container is created and its state saved, or nothing is left. */
-int setup_create(const struct setup_request *request, struct setup_result *ret, struct err *err);
+int setup_create(const struct setup_context *context, const struct setup_request *request, struct setup_result *ret,
+                 struct err *err);
 
-/* exec: a further process; *ret as above. process_json is the whole process object. */
+/*
+ * start: the process runs (its execve succeeded), the state is saved, poststart hooks have run. A hook that fails
+ * there is a warning in *ret_warning, which has code 0 if none did.
+ */
+int setup_start(const struct setup_context *context, int dir, struct state *state, struct err *ret_warning,
+                struct err *err);
+
+/* exec: a further process; *ret as above. */
 struct setup_exec {
-    const char *root, *id;
     const struct oci_process *process;
     const char *process_id;
     int console_socket;
     bool foreground_terminal;
     int stdio[3];
-    const struct config *config;
 };
-int setup_exec(const struct setup_exec *request, struct setup_result *ret, struct err *err);
+int setup_exec(const struct setup_context *context, int dir, const struct state *state,
+               const struct setup_exec *request, struct setup_result *ret, struct err *err);
 
-/* delete: end what runs, give back everything, run poststop hooks. dir is locked (state_open). Never stops half-way. */
-int setup_delete(const char *root, const char *id, int dir, struct state *state, const struct config *config,
+/* kill -9 without the monitor's help: ends the whole sandbox. */
+int setup_kill_sandbox(const struct state *state, struct err *err);
+
+/*
+ * delete: end what runs, give back everything, run poststop hooks (a failure of theirs is a warning). dir is locked
+ * (state_open). Goes on after a failure, so that a second try has less to do; returns the first one.
+ */
+int setup_delete(const struct setup_context *context, int dir, struct state *state, struct err *ret_warning,
                  struct err *err);
 
-/* One request to the monitor of a container and its first reply. fds may be NULL. Deadline in seconds, 0 = none. */
+/* update: the container's limits in the guest, and what the host's cgroup follows. */
+int setup_update(const struct setup_context *context, int dir, const struct state *state,
+                 const struct oci_resources *resources, struct err *err);
+
+/*
+ * One request to the monitor of a container and its first reply. fds may be NULL. Deadline in seconds, 0 = none.
+ * A refusal is an error with the monitor's sentence. ret_socket (may be NULL) is for the replies that follow.
+ * -ESRCH and "container not running" when there is no monitor any more.
+ */
 struct control_request;
 struct control_reply;
 int setup_call(int dir, struct control_request *request, const int *fds, size_t n_fds, unsigned deadline_sec,
                struct control_reply *reply, int *ret_socket, struct err *err);
+/* The same in steps. */
+int setup_connect(int dir, int *ret_socket, struct err *err);
+int setup_send(int socket, struct control_request *request, const int *fds, size_t n_fds, struct err *err);
+int setup_receive(int socket, unsigned op, unsigned deadline_sec, struct control_reply *reply, struct err *err);
 
-/* Run the hooks of one kind on the host, state on stdin. The first failure ends it unless kind is poststart/poststop. */
+/*
+ * Run the hooks of one kind on the host, state on stdin; createContainer ones in the stand-in's network namespace.
+ * The first failure ends it, but poststart and poststop hooks all run and the first failure is returned then.
+ */
 int setup_run_hooks(const struct oci_spec *spec, enum oci_hook_kind kind, const struct state *state,
                     const char *status, int pid, struct err *err);
+
+/* What a start would use on this host, for `minka env`. Strings are new; free with setup_machine_done(). */
+struct setup_machine {
+    char *vmm_path, *firmware, *kernel, *initrd, *image; /* image: directory of the guest image, NULL if configured */
+    char guest_kernel[128];
+    unsigned version_major, version_minor;
+    bool kvm, kvm_by_fd;
+    char accel_reason[256]; /* why not KVM; empty when it is, or was not asked for */
+    char *file_server;
+};
+int setup_machine_find(const struct setup_context *context, struct setup_machine *ret, struct err *err);
+void setup_machine_done(struct setup_machine *machine);
+#define _cleanup_setup_machine_ __attribute__((cleanup(setup_machine_done)))

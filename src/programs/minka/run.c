@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli.h"
+#include "relay.h"
+
+#include "shared/base/cleanup.h"
+
+#include <errno.h>
+
+struct run_options {
+    struct launch_options launch;
+    bool detach, keep;
+};
+
+static const struct option options[] = {
+    LAUNCH_OPTIONS(struct run_options),
+    {'d', "detach", NULL, OPTION_FLAG, offsetof(struct run_options, detach), "do not wait for the process"},
+    {0, "keep", NULL, OPTION_FLAG, offsetof(struct run_options, keep), "do not delete the container at the end"},
+    {0, "no-subreaper", NULL, OPTION_IGNORED, 0, "accepted and ignored"},
+    OPTIONS_END,
+};
+
+static int start(struct cli *cli, const char *id, struct err *err) {
+    _cleanup_container_ struct container c = {.dir = -EBADF};
+    struct setup_context context;
+    struct err warning = {0};
+    int r = container_open(cli, id, CONTAINER_CHANGE, &c, err);
+    if (r >= 0)
+        r = cli_context(cli, &context, err);
+    if (r >= 0)
+        r = setup_start(&context, c.dir, c.state, &warning, err);
+    if (r >= 0 && warning.code)
+        log_warning(cli, warning.text);
+    return r;
+}
+
+static int run(struct cli *cli, void *data, const struct operands *operands, struct err *err) {
+    const struct run_options *o = data;
+    const char *id = operands->values[0];
+    _cleanup_relay_ struct relay relay;
+    relay_init(&relay);
+    struct setup_result result = {.standin_pidfd = -EBADF, .terminal_master = -EBADF};
+    int r = launch_container(cli, id, &o->launch, !o->detach, &relay, &result, err);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int pidfd = result.standin_pidfd;
+    r = start(cli, id, err);
+    if (r < 0) {
+        close_fd(&result.terminal_master);
+        (void)remove_container(cli, id, NULL);
+        return r;
+    }
+    if (o->detach)
+        return 0;
+    r = relay_run(&relay, result.terminal_master, result.standin, pidfd, err);
+    if (o->keep)
+        return r;
+    struct err remove_err = {0};
+    /* The process's exit code is what the caller asked for, so this is a warning. */
+    if (remove_container(cli, id, &remove_err) < 0 && remove_err.code != ENOENT)
+        log_warning(cli, remove_err.text);
+    return r;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .arguments = "[OPTION...] ID",
+    .summary = "create and start a container, wait for its process and delete it",
+    .text = "The exit code is that of the container's process, or 128 and the number of the signal that ended it.",
+    .options = options,
+    .options_size = sizeof(struct run_options),
+    .min = 1,
+    .max = 1,
+    .stop_at = OPTIONS_ANYWHERE,
+    .run = run,
+};
