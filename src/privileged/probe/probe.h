@@ -15,20 +15,21 @@
 
 enum kvm_verdict {
     KVM_WORKS,
-    KVM_ABSENT,     /* no /dev/kvm */
-    KVM_FORBIDDEN,  /* cannot be opened by this user */
-    KVM_UNUSABLE,   /* opens, but a tiny guest does not run within the deadline */
+    KVM_ABSENT,    /* no /dev/kvm */
+    KVM_FORBIDDEN, /* cannot be opened by this user */
+    KVM_UNUSABLE,  /* opens, but a tiny guest does not run within the deadline */
 };
 struct kvm_probe {
     enum kvm_verdict verdict;
-    char reason[256];   /* one sentence: what was seen, and what would mend it */
-    unsigned msec;      /* how long the probe took; 0 when it came from the cache */
+    char reason[256]; /* one sentence: what was seen, and what would mend it */
+    unsigned msec;    /* how long the probe took; 0 when it came from the cache */
 };
 
 /* Runs a few instructions of a long-mode guest in a child with a deadline. cache_dir NULL: no cache. */
 int probe_kvm(const char *cache_dir, struct kvm_probe *ret, struct err *err);
 
-/* Version and abilities of a QEMU binary; it is run once, with --version, as an unprivileged user in empty namespaces. */
+/* Version and abilities of a QEMU binary; it is run once, with --version, as an unprivileged user in empty namespaces.
+ */
 int probe_qemu(const char *cache_dir, const char *path, struct vmm_features *ret, struct err *err);
 
 /*

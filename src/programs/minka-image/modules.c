@@ -10,9 +10,9 @@
 /* Each group is asked for by the host: on the kernel's command line, or when a container's plan needs it. */
 const struct module_group module_groups[] = {
     {"blk", false, {"virtio_blk"}},
-    {"console", true, {"virtio_console"}}, /* the agent's channel */
-    {"erofs", false, {"erofs"}},
-    {"ext4", false, {"?crc32c_generic", "ext4"}}, /* its checksums, found by algorithm and not by symbol */
+    {"console", true, {"virtio_console"}},          /* the agent's channel */
+    {"erofs", false, {"?crc32c_generic", "erofs"}}, /* checksums are found by algorithm and not by symbol */
+    {"ext4", false, {"?crc32c_generic", "ext4"}},
     {"fuse", false, {"fuse"}},
     {"loop", false, {"loop"}},
     {"mmio", true, {"virtio_mmio"}}, /* the bus of microvm */
