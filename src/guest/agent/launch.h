@@ -57,6 +57,12 @@ int launch_exec(const char *container_id, pid_t init_pid, const Minka__Plan__V1_
 /* Remember the first container's namespaces. */
 int launch_sandbox_open(struct launch_sandbox *sandbox, pid_t init_pid, struct err *err);
 
+/*
+ * Once, first of all, at boot: leave the initramfs for a tmpfs that holds just the kernel modules, and empty it. See
+ * root.c: without it, pivot_root(2) does not work and a container with CAP_SYS_ADMIN could reach the initramfs.
+ */
+int root_leave_initramfs(struct err *err);
+
 /* ---- what lives as long as a container and is not a process: its cgroup and its mounts ---- */
 
 /* /sys/fs/cgroup/minka/ID; created by stage 1. Returns a directory fd. */
@@ -64,7 +70,7 @@ int container_cgroup_open(const char *container_id);
 int container_cgroup_apply(const char *container_id, const Minka__Plan__V1__Cgroup *cgroup, struct err *err);
 int container_cgroup_freeze(const char *container_id, bool freeze, struct err *err);
 int container_cgroup_kill(const char *container_id); /* SIGKILL to all, cgroup.kill or one by one */
-int container_cgroup_remove(const char *container_id);
+int container_cgroup_remove(const char *container_id); /* -EBUSY: processes are still ending; try again later */
 
 /* Prepare /sys/fs/cgroup (v2, controllers delegated) once at boot. */
 int container_cgroup_setup(struct err *err);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The container's root file system: found and mounted by stage 1, entered by stage 2.
+ *
+ * The agent's own root is the kernel's rootfs with the initramfs in it. It cannot be left by pivot_root(2), which
+ * answers EINVAL there; root_enter() then moves the container's root on top of "/" as switch_root does. Below it,
+ * the initramfs stays in the container's mount namespace; `..` never leads there (path walks stop at a mount without
+ * a parent), but a process with CAP_SYS_ADMIN that unmounts its root could get at it through setns(2). Therefore the
+ * agent calls root_leave_initramfs() when it boots: the machine then runs in a tmpfs, pivot_root works, and the
+ * rootfs below is empty, as on any ordinary system.
+ */
+#include "guest/agent/copy.h"
+#include "guest/agent/stage.h"
+#include "shared/base/cleanup.h"
+#include "shared/base/fd.h"
+#include "shared/base/text.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+typedef Minka__Plan__V1__Root plan_root;
+
+#define STAGE_LOWER STAGE_DIRECTORY "/lower"
+#define STAGE_UPPER STAGE_DIRECTORY "/upper"
+#define STAGE_WORK  STAGE_DIRECTORY "/work"
+
+/* ---- leaving the initramfs, once, at boot ---- */
+
+/* What the agent still needs from the initramfs when it runs: its kernel modules. */
+static const char *const kept[] = {"/lib/minka"};
+
+/* Memory is all that a ramfs is: empty it. dir is consumed. Stays on one file system. */
+static void remove_content(int dir, dev_t device, unsigned depth) {
+    DIR *entries = fdopendir(dir);
+    if (!entries || depth > 64) {
+        (void)close(dir);
+        return;
+    }
+    for (const struct dirent *e; (e = readdir(entries));) {
+        struct stat st;
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+            fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != device)
+            continue;
+        if (S_ISDIR(st.st_mode)) {
+            int child = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            if (child >= 0)
+                remove_content(child, device, depth + 1);
+        }
+        (void)unlinkat(dir, e->d_name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
+    }
+    (void)closedir(entries);
+}
+
+static int keep(int new_root, const char *path, struct err *err) {
+    _cleanup_close_ int from = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (from < 0 && errno == ENOENT)
+        return 0;
+    if (from < 0 || mkdir_parents(new_root, path + 1, 0755) < 0)
+        return err_errno(err, "cannot keep %s of the initramfs", path);
+    _cleanup_close_ int to = openat(new_root, path + 1, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return to < 0 ? err_errno(err, "cannot keep %s of the initramfs", path) : copy_tree(from, to, err);
+}
+
+int root_leave_initramfs(struct err *err) {
+    static const char place[] = "/new-root";
+    struct statfs fs;
+    struct stat st;
+    if (statfs("/", &fs) < 0 || stat("/", &st) < 0)
+        return err_errno(err, "cannot look at the root file system");
+    if (fs.f_type != RAMFS_MAGIC && fs.f_type != TMPFS_MAGIC)
+        return 0; /* booted from something that has been pivoted to already */
+    _cleanup_close_ int old_root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (old_root < 0 || (mkdir(place, 0755) < 0 && errno != EEXIST) ||
+        mount("root", place, "tmpfs", MS_NOSUID, "mode=0755") < 0)
+        return err_errno(err, "cannot mount a new root file system");
+    _cleanup_close_ int new_root = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (new_root < 0)
+        return err_errno(err, "cannot open the new root file system");
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+        int r = keep(new_root, kept[i], err);
+        if (r < 0)
+            return r;
+    }
+    if (fchdir(new_root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+        return err_errno(err, "cannot change to the new root file system");
+    remove_content(take_fd(&old_root), st.st_dev, 0);
+    return 0;
+}
+
+/* ---- stage 1 ---- */
+
+static bool has_serial(const char *disk, const char *serial) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "/sys/block/%.64s/serial", disk);
+    _cleanup_free_ char *text = NULL;
+    size_t length = 0;
+    if (read_file(AT_FDCWD, path, 256, &text, &length, NULL) < 0)
+        return false;
+    text[strcspn(text, "\n")] = '\0';
+    /* virtio-blk has 20 bytes for it and cuts off what is longer. */
+    return *text && strncmp(text, serial, 20) == 0;
+}
+
+static char *find_disk(const char *serial) {
+    _cleanup_closedir_ DIR *disks = opendir("/sys/block");
+    if (!disks)
+        return NULL;
+    for (const struct dirent *e; (e = readdir(disks));)
+        if (strncmp(e->d_name, "vd", 2) == 0 && has_serial(e->d_name, serial))
+            return text_format("/dev/%s", e->d_name);
+    return NULL;
+}
+
+/* The driver may still be looking at the disk when its module has been loaded. */
+static char *wait_for_disk(const char *serial) {
+    for (int tries = 0; tries < 100; tries++) {
+        char *found = find_disk(serial);
+        if (found && access(found, F_OK) == 0)
+            return found;
+        free(found);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+    }
+    return NULL;
+}
+
+static int mount_disk(const plan_root *root, const char *place, struct err *err) {
+    _cleanup_free_ char *disk = wait_for_disk(root->disk_serial);
+    if (!disk)
+        return err_set(err, ENODEV, "the virtual machine has no disk with the serial number '%s'", root->disk_serial);
+    unsigned long flags = root->disk_readonly ? MS_RDONLY : 0;
+    if (mount(disk, place, root->disk_type, flags, NULL) == 0)
+        return 0;
+    /* A journal that was not closed cannot be replayed on a read-only disk; what is there is then used as it is. */
+    if (root->disk_readonly && strcmp(root->disk_type, "ext4") == 0 &&
+        mount(disk, place, root->disk_type, flags, "noload") == 0)
+        return 0;
+    return err_errno(err, "cannot mount the image as %s: is it one, and whole?", root->disk_type);
+}
+
+static int mount_directory(const plan_root *root, const char *place, struct err *err) {
+    /* Recursive: below may be volumes that the host has put there. */
+    if (mount(root->path, place, NULL, MS_BIND | MS_REC, NULL) < 0)
+        return err_set(err, errno, "the container's root file system %s cannot be reached in the guest (error %d)",
+                       root->path, errno);
+    return 0;
+}
+
+/* The merged root shows upper's mode and owner, so they are those of the image's root. */
+static int mount_overlay(struct err *err) {
+    struct stat st;
+    if (stat(STAGE_LOWER, &st) < 0 || mkdir(STAGE_UPPER, 0755) < 0 || mkdir(STAGE_WORK, 0755) < 0 ||
+        chown(STAGE_UPPER, st.st_uid, st.st_gid) < 0 || chmod(STAGE_UPPER, st.st_mode & 07777) < 0)
+        return err_errno(err, "cannot prepare the writable layer");
+    if (mount("overlay", STAGE_ROOT, "overlay", 0,
+              "lowerdir=" STAGE_LOWER ",upperdir=" STAGE_UPPER ",workdir=" STAGE_WORK) < 0)
+        return err_errno(err, "cannot put a writable layer over the container's image");
+    return 0;
+}
+
+int root_prepare(const plan_container *container, struct err *err) {
+    const plan_root *root = container->root;
+    if (!root || (!*root->path && !*root->disk_serial))
+        return err_set(err, EINVAL, "the plan of the container names no root file system");
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return err_errno(err, "cannot make a mount namespace for the container");
+    if (mkdir_parents(AT_FDCWD, STAGE_DIRECTORY, 0755) < 0 ||
+        mount("launch", STAGE_DIRECTORY, "tmpfs", MS_NOSUID, "mode=0755") < 0 || mkdir(STAGE_ROOT, 0755) < 0 ||
+        mkdir(STAGE_LOWER, 0755) < 0 || mkdir(STAGE_NODES, 0755) < 0)
+        return err_errno(err, "cannot prepare %s in the guest", STAGE_DIRECTORY);
+    const char *place = root->overlay_tmpfs ? STAGE_LOWER : STAGE_ROOT;
+    int r = *root->disk_serial ? mount_disk(root, place, err) : mount_directory(root, place, err);
+    return r == 0 && root->overlay_tmpfs ? mount_overlay(err) : r;
+}
+
+/* ---- stage 2 ---- */
+
+int root_open(struct err *err) {
+    /* Once more on itself: in a user namespace, what was copied with the mount namespace is locked in its place. */
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount(STAGE_ROOT, STAGE_ROOT, NULL, MS_BIND | MS_REC, NULL) < 0)
+        return err_errno(err, "cannot bind the container's root file system");
+    int fd = open(STAGE_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? err_errno(err, "cannot open the container's root file system") : fd;
+}
+
+/* pivot_root(".", "."): the old root ends up on top of the new one and is taken away from there; pivot_root(2), NOTES.
+ */
+static int change_root(struct err *err) {
+    if (syscall(SYS_pivot_root, ".", ".") == 0) {
+        if (mount(NULL, ".", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || umount2(".", MNT_DETACH) < 0)
+            return err_errno(err, "cannot take the guest's file system away");
+        return 0;
+    }
+    if (errno != EINVAL)
+        return err_errno(err, "pivot_root");
+    if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+        return err_errno(err, "cannot move the container's root file system to /");
+    return 0;
+}
+
+int root_enter(int root, const plan_container *container, struct err *err) {
+    if (container->root->readonly) {
+        int r = mount_set_flags(root, MS_RDONLY);
+        if (r < 0) {
+            errno = -r;
+            return err_errno(err, "cannot make the root file system read-only");
+        }
+    }
+    if (fchdir(root) < 0)
+        return err_errno(err, "cannot enter the container's root file system");
+    int r = change_root(err);
+    if (r < 0)
+        return r;
+    if (chdir("/") < 0)
+        return err_errno(err, "cannot enter the container's root file system");
+    unsigned long propagation = container->root->propagation;
+    if (propagation && mount(NULL, "/", NULL, propagation, NULL) < 0)
+        return err_errno(err, "cannot set the propagation of the root file system");
+    return 0;
+}
