@@ -13,6 +13,7 @@
 #include "shared/base/err.h"
 #include "shared/base/loop.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +50,9 @@ typedef void ttrpc_reply_fn(void *data, enum ttrpc_code code, const char *messag
 int ttrpc_client_new(struct loop *loop, int fd, const char *service, ttrpc_closed_fn *closed, void *data,
                      struct ttrpc_client **ret, struct err *err);
 struct ttrpc_client *ttrpc_client_free(struct ttrpc_client *client); /* open calls are dropped without reply */
+
+/* The stream has ended: an UNAVAILABLE reply that comes now is the connection's, not the server's. */
+bool ttrpc_client_has_ended(const struct ttrpc_client *client);
 
 /* payload is copied. 0, -EMSGSIZE, -ENOBUFS, -ENOMEM or -EPIPE after the stream broke. */
 int ttrpc_call(struct ttrpc_client *client, const char *method, const void *payload, size_t length,

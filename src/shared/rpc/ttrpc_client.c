@@ -105,6 +105,10 @@ struct ttrpc_client *ttrpc_client_free(struct ttrpc_client *c) {
     return NULL;
 }
 
+bool ttrpc_client_has_ended(const struct ttrpc_client *c) {
+    return c->stream.ended;
+}
+
 static uint32_t next_id(struct ttrpc_client *c) {
     for (;;) {
         c->last_id = c->last_id == 0 || c->last_id >= UINT32_MAX - 2 ? 1 : c->last_id + 2;

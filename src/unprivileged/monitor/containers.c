@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/cleanup.h"
+#include "unprivileged/monitor/monitor.h"
+
+#include <string.h>
+
+enum { PROCESSES_MAX = 512 }; /* per container; each holds a handful of descriptors */
+
+struct container *container_find(struct monitor *m, const char *id) {
+    for (struct container *c = m->containers; c; c = c->next)
+        if (strcmp(c->id, id) == 0)
+            return c;
+    return NULL;
+}
+
+struct process *container_process(struct container *c, const char *id) {
+    for (struct process *p = c->processes; p; p = p->next)
+        if (strcmp(p->id, id) == 0)
+            return p;
+    return NULL;
+}
+
+int container_new(struct monitor *m, const char *id, struct container **ret, struct err *err) {
+    if (container_find(m, id))
+        return err_set(err, EEXIST, "the sandbox already has a container %s", id);
+    struct container *c = calloc(1, sizeof *c);
+    if (!c)
+        return err_set(err, ENOMEM, "out of memory");
+    *c = (struct container){.next = m->containers, .monitor = m, .state = CONTAINER_CREATING};
+    (void)snprintf(c->id, sizeof c->id, "%s", id);
+    m->containers = c;
+    *ret = c;
+    return 0;
+}
+
+void container_free(struct container *c) {
+    for (struct container **p = &c->monitor->containers; *p; p = &(*p)->next)
+        if (*p == c) {
+            *p = c->next;
+            break;
+        }
+    while (c->processes)
+        container_drop_process(c, c->processes);
+    free(c);
+}
+
+void container_drop_process(struct container *c, struct process *process) {
+    for (struct process **p = &c->processes; *p; p = &(*p)->next)
+        if (*p == process) {
+            *p = process->next;
+            break;
+        }
+    (void)process_free(process);
+}
+
+static void on_gone(void *data, struct process *p) {
+    struct container *c = data;
+    struct monitor *m = c->monitor;
+    bool is_own = p->id[0] == '\0';
+    log_line(&m->log, "monitor", "process '%s' of container %s ended with status %d", p->id, c->id, p->end.value);
+    container_drop_process(c, p);
+    if (is_own) {
+        c->state = CONTAINER_ENDED;
+        events_end(m, c->id);
+        /* With a pid namespace of its own all have died with it; without one they are ended here. */
+        for (struct process *other = c->processes; other; other = other->next)
+            process_kill(other);
+    }
+    if (c->deleted && !c->processes)
+        container_free(c);
+    monitor_check_end(m);
+}
+
+static void on_violated(void *data, const struct err *why) {
+    struct container *c = data;
+    monitor_fail(c->monitor, why);
+}
+
+static size_t count(const struct process *p) {
+    size_t n = 0;
+    for (; p; p = p->next)
+        n++;
+    return n;
+}
+
+int container_add_process(struct container *c, struct call *call, struct process **ret, struct err *err) {
+    const struct control_request *request = call_request(call);
+    const char *id = request->op == CONTROL_EXEC ? request->process : "";
+    bool terminal = request->flags & CONTROL_TERMINAL;
+    _cleanup_close_ int standin = call_take_fd(call, CONTROL_FD_STANDIN);
+    _cleanup_close_ int in = call_take_fd(call, CONTROL_FD_STDIN);
+    _cleanup_close_ int out = call_take_fd(call, CONTROL_FD_STDOUT);
+    _cleanup_close_ int error = call_take_fd(call, CONTROL_FD_STDERR);
+    if (container_process(c, id))
+        return err_set(err, EEXIST, "container %s already has a process %s", c->id, id);
+    if (count(c->processes) >= PROCESSES_MAX)
+        return err_set(err, EAGAIN, "container %s already has %d processes started by exec", c->id, PROCESSES_MAX);
+    if (standin < 0 || in < 0 || (terminal ? out >= 0 : out < 0 || error < 0))
+        return err_set(err, EBADRQC, "the request does not bring the descriptors that it needs");
+    struct process_config config = {.loop = c->monitor->loop,
+                                    .agent = c->monitor->agent,
+                                    .container = c->id,
+                                    .id = id,
+                                    .terminal = terminal,
+                                    .standin = standin,
+                                    .stdio = {in, out, error},
+                                    .gone = on_gone,
+                                    .violated = on_violated,
+                                    .data = c};
+    struct process *p;
+    int r = process_new(&config, &p, err);
+    if (r < 0)
+        return r;
+    (void)take_fd(&standin); /* all four are p's now */
+    (void)take_fd(&in);
+    (void)take_fd(&out);
+    (void)take_fd(&error);
+    p->next = c->processes;
+    c->processes = p;
+    *ret = p;
+    return 0;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/cleanup.h"
+#include "unprivileged/monitor/process.h"
+
+#include <string.h>
+
+static void set_writable_wakeup(struct output *o, bool wanted);
+
+void output_init(struct output *o, struct process *process, uint32_t stream, int fd) {
+    *o = (struct output){.process = process, .stream = stream, .ended = fd < 0};
+    host_fd_init(&o->host, fd);
+}
+
+static void drop_waiting(struct output *o) {
+    for (unsigned i = 0; i < o->n_waiting; i++)
+        free(o->waiting[i].data);
+    o->n_waiting = 0;
+}
+
+void output_stop(struct output *o) {
+    o->ended = true;
+    drop_waiting(o);
+    o->source = loop_source_free(o->source);
+    close_fd(&o->host.fd);
+}
+
+bool output_is_done(const struct output *o) {
+    return o->ended && o->n_waiting == 0;
+}
+
+/* As with a pipe whose reader has gone, only that the guest's process cannot be sent a SIGPIPE: let it write. */
+static void reader_gone(struct output *o) {
+    o->discard = true;
+    drop_waiting(o);
+    o->source = loop_source_free(o->source);
+}
+
+/* Hand over as much as the host takes. Bytes taken; on an error that is no -EAGAIN everything counts as taken. */
+static size_t hand_over(struct output *o, const uint8_t *data, size_t length) {
+    size_t done = 0;
+    while (done < length && !o->discard) {
+        ssize_t n = host_fd_write(&o->host, data + done, length - done);
+        if (n == -EAGAIN)
+            break;
+        if (n < 0)
+            reader_gone(o);
+        else
+            done += (size_t)n;
+    }
+    return o->discard ? length : done;
+}
+
+static void on_writable(void *data, uint32_t events) {
+    struct output *o = data;
+    struct output_piece *first = &o->waiting[0];
+    if (o->n_waiting > 0) {
+        size_t taken = hand_over(o, first->data + first->done, first->length - first->done);
+        if (o->n_waiting > 0) { /* else the reader has gone, and all with it */
+            first->done += taken;
+            if (taken == 0 && (events & (EPOLLERR | EPOLLHUP)))
+                reader_gone(o);
+        }
+    }
+    if (o->n_waiting > 0 && first->done == first->length) {
+        free(first->data);
+        o->n_waiting--;
+        memmove(o->waiting, o->waiting + 1, o->n_waiting * sizeof *first);
+    }
+    set_writable_wakeup(o, o->n_waiting > 0);
+    output_pull(o);
+    process_progress(o->process); /* last: it may end the process */
+}
+
+static void set_writable_wakeup(struct output *o, bool wanted) {
+    if (!wanted)
+        o->source = loop_source_free(o->source);
+    else if (!o->source && loop_add_fd(o->process->loop, o->host.fd, EPOLLOUT, on_writable, o, &o->source) < 0)
+        reader_gone(o); /* cannot be waited for: out of memory or descriptors */
+}
+
+static void accept_data(struct output *o, const uint8_t *data, size_t length) {
+    size_t taken = o->n_waiting == 0 ? hand_over(o, data, length) : 0;
+    if (taken == length || o->discard)
+        return;
+    uint8_t *copy = malloc(length - taken);
+    if (!copy)
+        return reader_gone(o);
+    memcpy(copy, data + taken, length - taken);
+    o->waiting[o->n_waiting++] = (struct output_piece){.data = copy, .length = length - taken};
+    set_writable_wakeup(o, true);
+}
+
+static void on_output(void *data, const struct err *why, const ProtobufCMessage *reply) {
+    struct output *o = data;
+    struct process *p = o->process;
+    o->asked--;
+    if (why->code) {
+        o->ended = true; /* what waits is still handed over */
+        return process_progress(p);
+    }
+    const Minka__Agent__V1__ReadResponse *response = (const Minka__Agent__V1__ReadResponse *)reply;
+    if (response->data.len > OUTPUT_PIECE) {
+        struct err err = {0};
+        (void)err_set(&err, EBADMSG, "the guest sent more output than it was asked for");
+        return p->violated(p->data, &err);
+    }
+    if (o->host.fd >= 0 && response->data.len > 0 && !o->discard)
+        accept_data(o, response->data.data, response->data.len);
+    if (response->eof || response->drained)
+        o->ended = true;
+    output_pull(o);
+    process_progress(p);
+}
+
+void output_pull(struct output *o) {
+    struct process *p = o->process;
+    while (!o->ended && o->asked + o->n_waiting < OUTPUT_AHEAD) {
+        Minka__Agent__V1__ReadRequest message = MINKA__AGENT__V1__READ_REQUEST__INIT;
+        message.container = p->container;
+        message.process = p->id;
+        message.stream = o->stream;
+        message.max = OUTPUT_PIECE;
+        struct agent_request request = {.method = "ReadOutput",
+                                        .response = &minka__agent__v1__read_response__descriptor,
+                                        .owner = p,
+                                        .reply = on_output,
+                                        .data = o};
+        struct err err = {0};
+        if (agent_call(p->agent, &request, &message.base, &err) < 0)
+            o->ended = true;
+        else
+            o->asked++;
+    }
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unprivileged/monitor/process.h"
+
+#include "shared/base/cleanup.h"
+#include "shared/base/fd.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <termios.h>
+
+enum { SIGNAL_DEADLINE_MSEC = 10000 };
+
+/* ---- the end ---- */
+
+static void on_gone(void *data) {
+    struct process *p = data;
+    p->gone(p->data, p);
+}
+
+static void gone_soon(struct process *p) {
+    /* From the loop, so that nobody above on the stack still uses p. */
+    if (!p->gone_timer)
+        (void)loop_add_timer(p->loop, 0, on_gone, p, &p->gone_timer);
+}
+
+static void tell_standin(struct process *p) {
+    p->state = PROCESS_TOLD;
+    agent_forget(p->agent, p);
+    input_stop(&p->input);
+    /* Closed before the stand-in ends: whoever waits for its end then reads to the end of file. */
+    for (size_t i = 0; i < ARRAY_SIZE(p->outputs); i++)
+        output_stop(&p->outputs[i]);
+    if (p->standin >= 0 &&
+        send(p->standin, &p->end, sizeof p->end, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof p->end)
+        (void)loop_timer_set(p->timer, STANDIN_MSEC);
+    else
+        gone_soon(p);
+}
+
+static void on_timer(void *data) {
+    struct process *p = data;
+    if (p->state == PROCESS_DRAINING)
+        tell_standin(p);
+    else if (p->state == PROCESS_TOLD)
+        gone_soon(p);
+}
+
+static void check_end(struct process *p) {
+    if (p->state == PROCESS_DRAINING && output_is_done(&p->outputs[0]) && output_is_done(&p->outputs[1]))
+        tell_standin(p);
+}
+
+void process_progress(struct process *p) {
+    if (p->state != PROCESS_DRAINING)
+        return;
+    (void)loop_timer_set(p->timer, DRAIN_MSEC);
+    check_end(p);
+}
+
+static void ended(struct process *p, int code, int signal, bool oom) {
+    if (p->state >= PROCESS_DRAINING)
+        return;
+    p->state = PROCESS_DRAINING;
+    p->oom = oom;
+    p->end = (struct standin_message){.magic = CONTROL_MAGIC, .op = STANDIN_EXITED, .value = code, .signal = signal};
+    input_stop(&p->input);
+    process_progress(p);
+}
+
+void process_lost(struct process *p) {
+    for (size_t i = 0; i < ARRAY_SIZE(p->outputs); i++)
+        p->outputs[i].ended = true;
+    ended(p, 128 + SIGKILL, SIGKILL, false);
+    check_end(p);
+}
+
+static void on_wait(void *data, const struct err *why, const ProtobufCMessage *reply) {
+    struct process *p = data;
+    const Minka__Agent__V1__WaitResponse *response = (const Minka__Agent__V1__WaitResponse *)reply;
+    if (why->code)
+        return process_lost(p);
+    /* An exit that the kernel could not have reported is not passed on as success. */
+    if (response->signal < 0 || response->signal > 64 || response->exit_code < 0 || response->exit_code > 255)
+        return ended(p, 128 + SIGKILL, SIGKILL, response->oom);
+    ended(p, response->signal ? 128 + response->signal : response->exit_code, response->signal, response->oom);
+}
+
+/* ---- the stand-in ---- */
+
+static void on_signal_answered(void *data, const struct err *why, const ProtobufCMessage *reply) {
+    (void)why; /* a signal to a process that has just ended: nobody to tell */
+    (void)reply;
+    struct process *p = data;
+    p->signals_in_flight--;
+    if (p->standin_source)
+        (void)loop_source_set_events(p->standin_source, EPOLLIN);
+}
+
+static void call_about(struct process *p, const char *method, const ProtobufCMessage *message) {
+    struct agent_request request = {.method = method,
+                                    .response = &minka__agent__v1__empty__descriptor,
+                                    .deadline_msec = SIGNAL_DEADLINE_MSEC,
+                                    .owner = p,
+                                    .reply = on_signal_answered,
+                                    .data = p};
+    struct err err = {0};
+    if (agent_call(p->agent, &request, message, &err) == 0)
+        p->signals_in_flight++;
+}
+
+static void send_signal(struct process *p, int signal, bool all) {
+    Minka__Agent__V1__SignalRequest message = MINKA__AGENT__V1__SIGNAL_REQUEST__INIT;
+    message.container = p->container;
+    message.process = p->id;
+    message.signal = signal;
+    message.all = all;
+    call_about(p, "SignalProcess", &message.base);
+}
+
+static void send_size(struct process *p, const struct standin_message *m) {
+    Minka__Agent__V1__ResizeRequest message = MINKA__AGENT__V1__RESIZE_REQUEST__INIT;
+    message.container = p->container;
+    message.process = p->id;
+    message.rows = m->rows;
+    message.columns = m->columns;
+    call_about(p, "ResizeTerminal", &message.base);
+}
+
+void process_kill(struct process *p) {
+    if (p->state == PROCESS_WATCHED)
+        send_signal(p, SIGKILL, p->id[0] == '\0');
+}
+
+static void standin_gone(struct process *p) {
+    p->standin_source = loop_source_free(p->standin_source);
+    close_fd(&p->standin);
+    if (p->state == PROCESS_TOLD)
+        gone_soon(p);
+    else
+        process_kill(p); /* who kills the pid that stands for a container means it */
+}
+
+static void on_standin(void *data, uint32_t events) {
+    struct process *p = data;
+    struct standin_message m;
+    if (!(events & EPOLLIN))
+        return standin_gone(p);
+    ssize_t n = recv(p->standin, &m, sizeof m, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0 || standin_message_check(&m, n) < 0)
+        return standin_gone(p);
+    if (p->state != PROCESS_WATCHED)
+        return;
+    if (m.op == STANDIN_SIGNAL)
+        send_signal(p, m.value, false);
+    else if (m.op == STANDIN_RESIZE && p->terminal)
+        send_size(p, &m);
+    if (p->signals_in_flight >= SIGNALS_AHEAD)
+        (void)loop_source_set_events(p->standin_source, 0);
+}
+
+/* ---- the beginning ---- */
+
+/*
+ * The line discipline that the process sees is the guest's. This one passes bytes through, both ways: else every
+ * Ctrl-C would act here and every line be echoed twice. Its open file description is minka's own.
+ */
+static int make_raw(int fd, struct err *err) {
+    struct termios t;
+    if (tcgetattr(fd, &t) < 0)
+        return err_set(err, ENOTTY, "the container's terminal is not a terminal");
+    cfmakeraw(&t);
+    if (tcsetattr(fd, TCSANOW, &t) < 0)
+        return err_set(err, errno, "cannot set the container's terminal to raw mode");
+    return 0;
+}
+
+static int open_terminal(struct process *p, const struct process_config *config, int *ret_output, struct err *err) {
+    int r = make_raw(config->stdio[0], err);
+    if (r < 0)
+        return r;
+    /* A second number for the same terminal: epoll takes each descriptor once. */
+    *ret_output = fcntl(config->stdio[0], F_DUPFD_CLOEXEC, 3);
+    p->terminal = true;
+    return *ret_output < 0 ? err_set(err, errno, "cannot duplicate the container's terminal") : 0;
+}
+
+int process_new(const struct process_config *config, struct process **ret, struct err *err) {
+    _cleanup_close_ int terminal_output = -EBADF;
+    _cleanup_free_ struct process *p = calloc(1, sizeof *p);
+    if (!p)
+        return err_set(err, ENOMEM, "out of memory");
+    *p = (struct process){.loop = config->loop,
+                          .agent = config->agent,
+                          .standin = -EBADF,
+                          .gone = config->gone,
+                          .violated = config->violated,
+                          .data = config->data};
+    (void)snprintf(p->container, sizeof p->container, "%s", config->container);
+    (void)snprintf(p->id, sizeof p->id, "%s", config->id);
+    int r = config->terminal ? open_terminal(p, config, &terminal_output, err) : 0;
+    if (r < 0)
+        return r;
+    r = loop_add_timer(p->loop, -1, on_timer, p, &p->timer);
+    if (r == 0)
+        r = loop_add_fd(p->loop, config->standin, EPOLLIN, on_standin, p, &p->standin_source);
+    if (r < 0) {
+        (void)loop_source_free(p->timer);
+        return err_set(err, -r, "cannot watch the stand-in's socket");
+    }
+    p->standin = config->standin;
+    input_init(&p->input, p, config->stdio[0]);
+    output_init(&p->outputs[0], p, 1, config->terminal ? take_fd(&terminal_output) : config->stdio[1]);
+    output_init(&p->outputs[1], p, 2, config->stdio[2]);
+    *ret = take_ptr(p);
+    return 0;
+}
+
+struct process *process_free(struct process *p) {
+    if (!p)
+        return NULL;
+    agent_forget(p->agent, p);
+    input_stop(&p->input);
+    output_stop(&p->outputs[0]);
+    output_stop(&p->outputs[1]);
+    (void)loop_source_free(p->standin_source);
+    (void)loop_source_free(p->timer);
+    (void)loop_source_free(p->gone_timer);
+    close_fd(&p->standin);
+    free(p);
+    return NULL;
+}
+
+int process_watch(struct process *p, struct err *err) {
+    Minka__Agent__V1__ProcessRequest message = MINKA__AGENT__V1__PROCESS_REQUEST__INIT;
+    message.container = p->container;
+    message.process = p->id;
+    struct agent_request request = {.method = "WaitProcess",
+                                    .response = &minka__agent__v1__wait_response__descriptor,
+                                    .owner = p,
+                                    .reply = on_wait,
+                                    .data = p};
+    int r = agent_call(p->agent, &request, &message.base, err);
+    if (r < 0)
+        return r;
+    p->state = PROCESS_WATCHED;
+    output_pull(&p->outputs[0]);
+    output_pull(&p->outputs[1]);
+    if (p->standin < 0)
+        process_kill(p); /* its stand-in did not live to see it */
+    return 0;
+}
+
+void process_start_input(struct process *p) {
+    if (p->state == PROCESS_WATCHED)
+        input_start(&p->input);
+}
