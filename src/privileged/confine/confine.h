@@ -30,62 +30,74 @@ enum confine_pid_namespace {
 enum confine_net_namespace { CONFINE_NET_NEW, CONFINE_NET_JOIN };
 
 enum confine_mount_kind {
-    CONFINE_MOUNT_BIND,   /* source: path or source_fd; a file or a directory, target is made to match */
-    CONFINE_MOUNT_NODE,   /* a character device node, source_dev, owned by the plan's uid, mode 0600 */
-    CONFINE_MOUNT_SYMLINK,/* source: the link's text */
-    CONFINE_MOUNT_DIR,    /* an empty directory */
+    CONFINE_MOUNT_BIND,    /* source: path or source_fd; a file or a directory, target is made to match */
+    CONFINE_MOUNT_NODE,    /* a character device node, source_dev, owned by the plan's uid, mode 0600 */
+    CONFINE_MOUNT_SYMLINK, /* source: the link's text */
+    CONFINE_MOUNT_DIR,     /* an empty directory */
+    CONFINE_MOUNT_TMPFS,   /* an empty tmpfs of its own, root-owned, 0755; mounts may come below it later */
+    CONFINE_MOUNT_PROC,    /* proc of the process's own pid namespace */
 };
 
 struct confine_mount {
     enum confine_mount_kind kind;
     const char *source;
-    int source_fd;         /* BIND: a detached tree from open_tree(2) to attach instead of source; -EBADF: none */
+    int source_fd; /* BIND: a detached tree from open_tree(2) to attach instead of source; -EBADF: none */
     dev_t source_dev;
-    const char *target;    /* absolute, inside the jail */
-    bool writable;         /* else read-only */
-    bool executable;       /* else noexec; nosuid and nodev always */
+    const char *target; /* absolute, inside the jail */
+    bool writable;      /* else read-only */
+    bool executable;    /* else noexec; nosuid and nodev always */
     bool recursive;
+    bool stays; /* confine_empty() leaves it, with all that is mounted below it */
 };
 
 struct confine_fd {
-    int fd;      /* in the caller; stays open there */
-    int number;  /* in the process; 0..1023, all others are closed */
+    int fd;     /* in the caller; stays open there */
+    int number; /* in the process; 0..1023, all others are closed */
 };
 
-struct confine_id_map { uint32_t inside, outside, count; };
+struct confine_id_map {
+    uint32_t inside, outside, count;
+};
 
 enum { CONFINE_MOUNTS_MAX = 160, CONFINE_FDS_MAX = 32, CONFINE_MAPS_MAX = 8, CONFINE_RLIMITS_MAX = 8 };
 
 struct confine_plan {
-    const char *role;              /* for messages: "VMM", "monitor", "file server", "stand-in" */
-    uid_t uid;                     /* seen from the caller's user namespace */
+    const char *role; /* for messages: "VMM", "monitor", "file server", "stand-in" */
+    uid_t uid;        /* seen from the caller's user namespace */
     gid_t gid;
-    uint64_t keep_capabilities;    /* in the process's own user namespace only; needs user_namespace */
+    uint64_t keep_capabilities; /* in the process's own user namespace only; needs user_namespace */
 
     /* Namespaces: mount, ipc, uts and cgroup are always new. */
     enum confine_pid_namespace pid_namespace;
-    int pid_namespace_of;          /* pidfd, for JOIN and NEW_INSIDE */
+    int pid_namespace_of; /* pidfd, for JOIN and NEW_INSIDE */
     enum confine_net_namespace net_namespace;
-    int net_namespace_fd;          /* for JOIN */
-    bool user_namespace;           /* a new one with these maps */
-    uid_t user_namespace_uid;      /* who the process is inside it */
+    int net_namespace_fd;                         /* for JOIN */
+    bool user_namespace;                          /* a new one with these maps */
+    uid_t user_namespace_uid;                     /* who the process is inside it */
     struct confine_id_map maps[CONFINE_MAPS_MAX]; /* for uids and gids alike */
     size_t n_maps;
-    unsigned long securebits;      /* beside the usual, for the C file server; 0 else */
-    bool ambient;                  /* raise keep_capabilities as ambient too, so that they survive exec */
+    unsigned long securebits; /* beside the usual, for the C file server; 0 else */
+    bool ambient;             /* raise keep_capabilities as ambient too, so that they survive exec */
 
     struct confine_mount mounts[CONFINE_MOUNTS_MAX]; /* the jail: a read-only tmpfs with just these */
     size_t n_mounts;
     struct confine_fd fds[CONFINE_FDS_MAX];
     size_t n_fds;
-    struct { int resource; struct rlimit limit; } rlimits[CONFINE_RLIMITS_MAX];
+    struct {
+        int resource;
+        struct rlimit limit;
+    } rlimits[CONFINE_RLIMITS_MAX];
     size_t n_rlimits;
-    bool session_leader;           /* setsid(2) */
-    int controlling_terminal;      /* pty slave that becomes the session's terminal, -EBADF none */
+    bool session_leader;      /* setsid(2) */
+    int controlling_terminal; /* pty slave that becomes the session's terminal, -EBADF none */
 
-    const char *executable;        /* path inside the jail, or ... */
-    int executable_fd;             /* ... a static program by fd (fexecve), so that nothing need be mounted; -EBADF */
-    char *const *argv;             /* NULL-terminated */
+    /*
+     * A path inside the jail, which must be the target of a mount of its own, as must be its ELF interpreter; or ...
+     * (The process gets an unreadable copy of the interpreter, which is what keeps it not dumpable: execve(2).)
+     */
+    const char *executable;
+    int executable_fd; /* ... a static program by fd (fexecve), so that nothing need be mounted; -EBADF */
+    char *const *argv; /* NULL-terminated */
     char *const *envp;
 
     /* Called in the parent when the process exists but has executed nothing: join cgroups here. */
@@ -107,8 +119,8 @@ struct confine_mount *confine_plan_add_mount(struct confine_plan *plan, enum con
 int confine_spawn(const struct confine_plan *plan, pid_t *ret_pid, int *ret_pidfd, struct err *err);
 
 /*
- * The load phase is over: detach every mount of the plan from the process's mount namespace and leave its root an
- * empty read-only tmpfs.
+ * The load phase is over: detach every mount of the plan, but for those that stay, from the process's mount namespace
+ * and leave its root an empty read-only tmpfs.
  */
 int confine_empty(const struct confine_plan *plan, int pidfd, pid_t pid, struct err *err);
 
@@ -117,6 +129,15 @@ int confine_empty(const struct confine_plan *plan, int pidfd, pid_t pid, struct 
  * the plan joined) and mounts of a started process and compare. emptied: confine_empty() has been called.
  */
 int confine_prove(const struct confine_plan *plan, pid_t pid, bool emptied, struct err *err);
+
+/*
+ * Run fn in a short-lived child inside the mount namespace of the process, with its root as root and working
+ * directory. Refused when the process has left the namespace that it was started in for one of its own making.
+ */
+int confine_in_mount_namespace(int pidfd, int (*fn)(void *data, struct err *err), void *data, struct err *err);
+
+/* The pid of a pidfd in the caller's pid namespace; -ESRCH when the process is gone. */
+pid_t confine_pid_of(int pidfd);
 
 /* The plan as text, one line per item, for golden files and --debug. */
 struct buf;

@@ -1,2 +1,416 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int not_written_yet_prove;
+/*
+ * The proof: what the kernel says of a process, compared with the plan. One
+ * function per property, each fails with a sentence that names what is wrong.
+ */
+#include "privileged/confine/internal.h"
+#include "shared/base/cleanup.h"
+#include "shared/base/fd.h"
+#include "shared/base/text.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/nsfs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+static int read_proc(const struct confine_subject *s, const char *name, char **ret, struct err *err) {
+    int r = read_file(s->proc, name, 1 << 20, ret, NULL, NULL);
+    if (r == 0)
+        return 0;
+    errno = -r;
+    return confine_errno(err, "cannot read /proc/%d/%s", s->pid, name);
+}
+
+/* The value of "key:" in /proc/PID/status, a new string without the leading tab. */
+static int read_status(const struct confine_subject *s, const char *key, char **ret, struct err *err) {
+    _cleanup_free_ char *text = NULL;
+    int r = read_proc(s, "status", &text, err);
+    if (r < 0)
+        return r;
+    size_t length = strlen(key);
+    for (char *line = text; line; line = strchr(line, '\n')) {
+        if (*line == '\n')
+            line++;
+        if (strncmp(line, key, length) != 0 || line[length] != ':')
+            continue;
+        char *value = line + length + 1;
+        value += strspn(value, "\t ");
+        *ret = strndup(value, strcspn(value, "\n"));
+        return *ret ? 0 : err_set(err, ENOMEM, "out of memory");
+    }
+    return err_set(err, ENODATA, "the kernel does not tell %s", key);
+}
+
+static int prove_ids(const struct confine_subject *s, const char *key, unsigned expected, struct err *err) {
+    _cleanup_free_ char *value = NULL;
+    int r = read_status(s, key, &value, err);
+    if (r < 0)
+        return r;
+    char wanted[64];
+    (void)snprintf(wanted, sizeof wanted, "%u\t%u\t%u\t%u", expected, expected, expected, expected);
+    if (strcmp(value, wanted) != 0)
+        return err_set(err, EPERM, "its %s is \"%s\" and should be %u in all four places", key, value, expected);
+    return 0;
+}
+
+static int prove_identity(const struct confine_subject *s, struct err *err) {
+    int r = prove_ids(s, "Uid", s->plan->uid, err);
+    return r < 0 ? r : prove_ids(s, "Gid", s->plan->gid, err);
+}
+
+static int prove_groups(const struct confine_subject *s, struct err *err) {
+    _cleanup_free_ char *value = NULL;
+    int r = read_status(s, "Groups", &value, err);
+    if (r < 0)
+        return r;
+    if (value[strspn(value, " ")] != '\0' && !confine_groups_denied())
+        return err_set(err, EPERM, "it has supplementary groups: %s", value);
+    return 0;
+}
+
+static int prove_capabilities(const struct confine_subject *s, struct err *err) {
+    static const char *const sets[] = {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"};
+    for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+        _cleanup_free_ char *value = NULL;
+        int r = read_status(s, sets[i], &value, err);
+        if (r < 0)
+            return r;
+        char *rest;
+        uint64_t set = strtoull(value, &rest, 16);
+        if (*rest || rest == value || (set & ~s->plan->keep_capabilities))
+            return err_set(err, EPERM, "its %s is %s and may have no more than %016" PRIx64, sets[i], value,
+                           s->plan->keep_capabilities);
+    }
+    return 0;
+}
+
+static int prove_no_new_privileges(const struct confine_subject *s, struct err *err) {
+    _cleanup_free_ char *value = NULL;
+    int r = read_status(s, "NoNewPrivs", &value, err);
+    if (r < 0)
+        return r;
+    return strcmp(value, "1") == 0 ? 0
+                                   : err_set(err, EPERM, "it could gain privileges by execve: NoNewPrivs is %s", value);
+}
+
+static bool is_same(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static int stat_namespace(const struct confine_subject *s, const char *name, struct stat *theirs, struct stat *ours,
+                          struct err *err) {
+    char path[64], own[64];
+    (void)snprintf(path, sizeof path, "ns/%s", name);
+    (void)snprintf(own, sizeof own, "/proc/self/ns/%s", name);
+    if (fstatat(s->proc, path, theirs, 0) < 0 || stat(own, ours) < 0)
+        return confine_errno(err, "cannot compare its %s namespace", name);
+    return 0;
+}
+
+/* What ioctl_ns(2) says is the parent or the owning user namespace of the process's. */
+static int stat_related(const struct confine_subject *s, const char *name, unsigned long which, struct stat *ret,
+                        struct err *err) {
+    char path[64];
+    (void)snprintf(path, sizeof path, "ns/%s", name);
+    _cleanup_close_ int ns = openat(s->proc, path, O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int related = ns < 0 ? -EBADF : ioctl(ns, which);
+    if (related < 0 || fstat(related, ret) < 0)
+        return confine_errno(err, "cannot see what its %s namespace belongs to", name);
+    return 0;
+}
+
+static int prove_new_namespace(const struct confine_subject *s, const char *name, struct err *err) {
+    struct stat theirs, ours, owner, our_user;
+    int r = stat_namespace(s, name, &theirs, &ours, err);
+    if (r == 0 && is_same(&theirs, &ours))
+        return err_set(err, EPERM, "it is in the host's %s namespace", name);
+    if (r == 0)
+        r = stat_related(s, name, NS_GET_USERNS, &owner, err);
+    if (r < 0)
+        return r;
+    if (stat("/proc/self/ns/user", &our_user) < 0)
+        return confine_errno(err, "cannot see its own user namespace");
+    return is_same(&owner, &our_user) ? 0 : err_set(err, EPERM, "it owns its %s namespace", name);
+}
+
+static int prove_namespaces(const struct confine_subject *s, struct err *err) {
+    static const char *const names[] = {"mnt", "ipc", "uts", "cgroup"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        int r = prove_new_namespace(s, names[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int prove_network(const struct confine_subject *s, struct err *err) {
+    if (s->plan->net_namespace == CONFINE_NET_NEW)
+        return prove_new_namespace(s, "net", err);
+    struct stat theirs, ours, wanted;
+    int r = stat_namespace(s, "net", &theirs, &ours, err);
+    if (r < 0)
+        return r;
+    if (fstat(s->plan->net_namespace_fd, &wanted) < 0)
+        return confine_errno(err, "cannot stat the network namespace to join");
+    return is_same(&theirs, &wanted) ? 0 : err_set(err, EPERM, "it is in another network namespace than planned");
+}
+
+static int prove_pid_namespace(const struct confine_subject *s, struct err *err) {
+    struct stat related, theirs, ours, wanted;
+    int r = stat_namespace(s, "pid", &theirs, &ours, err);
+    if (r < 0)
+        return r;
+    wanted = ours;
+    if (s->plan->pid_namespace != CONFINE_PID_NEW) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "/proc/%d/ns/pid", confine_pid_of(s->plan->pid_namespace_of));
+        if (stat(path, &wanted) < 0)
+            return err_set(err, ESRCH, "the process whose pid namespace it should be in has ended");
+    }
+    if (s->plan->pid_namespace == CONFINE_PID_JOIN)
+        return is_same(&theirs, &wanted) ? 0 : err_set(err, EPERM, "it is not in the sandbox's pid namespace");
+    r = stat_related(s, "pid", NS_GET_PARENT, &related, err);
+    if (r < 0)
+        return r;
+    if (!is_same(&related, &wanted))
+        return err_set(err, EPERM, "its pid namespace is not nested in the planned one");
+    _cleanup_free_ char *pids = NULL;
+    r = read_status(s, "NSpid", &pids, err);
+    if (r < 0)
+        return r;
+    const char *last = strrchr(pids, '\t');
+    return last && strcmp(last, "\t1") == 0 ? 0 : err_set(err, EPERM, "it is not pid 1 of its pid namespace");
+}
+
+static int prove_map(const struct confine_subject *s, const char *name, struct err *err) {
+    _cleanup_free_ char *text = NULL;
+    int r = read_proc(s, name, &text, err);
+    if (r < 0)
+        return r;
+    const char *at = text;
+    for (size_t i = 0; i < s->plan->n_maps; i++) {
+        unsigned inside, outside, count;
+        int used = 0;
+        const struct confine_id_map *m = &s->plan->maps[i];
+        if (sscanf(at, " %u %u %u%n", &inside, &outside, &count, &used) != 3 || inside != m->inside ||
+            outside != m->outside || count != m->count)
+            return err_set(err, EPERM, "its %s is not the planned one", name);
+        at += used;
+    }
+    return at[strspn(at, " \n")] == '\0' ? 0 : err_set(err, EPERM, "its %s has more than planned", name);
+}
+
+static int prove_user_namespace(const struct confine_subject *s, struct err *err) {
+    struct stat theirs, ours, parent;
+    int r = stat_namespace(s, "user", &theirs, &ours, err);
+    if (r < 0)
+        return r;
+    if (!s->plan->user_namespace)
+        return is_same(&theirs, &ours) ? 0 : err_set(err, EPERM, "it is in an unplanned user namespace");
+    if (is_same(&theirs, &ours))
+        return err_set(err, EPERM, "it is in the host's user namespace");
+    r = stat_related(s, "user", NS_GET_PARENT, &parent, err);
+    if (r == 0 && !is_same(&parent, &ours))
+        return err_set(err, EPERM, "its user namespace is not nested in the command's");
+    if (r == 0)
+        r = prove_map(s, "uid_map", err);
+    return r < 0 ? r : prove_map(s, "gid_map", err);
+}
+
+/* Only root, and no process of the same uid, may look into an undumpable process: its files are root's (proc(5)). */
+static int prove_undumpable(const struct confine_subject *s, struct err *err) {
+    struct stat st;
+    uint32_t root;
+    /* Root of its own user namespace may be the leased uid itself; then nobody else is in that namespace. */
+    if (s->plan->uid == 0 || (s->plan->user_namespace && confine_map_inside(s->plan, s->plan->uid, &root) && root == 0))
+        return 0;
+    if (fstatat(s->proc, "environ", &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return confine_errno(err, "cannot see whether it is dumpable");
+    return st.st_uid == 0 ? 0 : err_set(err, EPERM, "it is dumpable");
+}
+
+static int prove_no_core(const struct confine_subject *s, struct err *err) {
+    static const char key[] = "Max core file size";
+    _cleanup_free_ char *text = NULL;
+    int r = read_proc(s, "limits", &text, err);
+    if (r < 0)
+        return r;
+    const char *line = strstr(text, key);
+    unsigned long soft, hard;
+    if (!line || sscanf(line + strlen(key), "%lu %lu", &soft, &hard) != 2 || soft || hard)
+        return err_set(err, EPERM, "it may write core files");
+    return 0;
+}
+
+static const struct confine_mount *expected_at(const struct confine_subject *s, const char *point,
+                                               const char *unreadable) {
+    const struct confine_mount *found = NULL;
+    for (size_t i = 0; i < s->plan->n_mounts; i++) {
+        const struct confine_mount *m = &s->plan->mounts[i];
+        if (m->kind == CONFINE_MOUNT_SYMLINK || m->kind == CONFINE_MOUNT_DIR || (s->emptied && !m->stays))
+            continue;
+        bool below = (m->recursive || m->kind == CONFINE_MOUNT_TMPFS) && confine_is_below(point, m->target);
+        if (strcmp(m->target, unreadable) != 0 && (below || strcmp(m->target, point) == 0))
+            found = m;
+    }
+    return found;
+}
+
+static int prove_mount(const struct confine_subject *s, const struct confine_mounted *at, const char *unreadable,
+                       struct err *err) {
+    if (strcmp(at->point, "/") == 0) {
+        bool sealed = !s->emptied || (at->nodev && at->noexec);
+        return strcmp(at->type, "tmpfs") == 0 && at->readonly && at->nosuid && sealed
+                   ? 0
+                   : err_set(err, EPERM, "its root is not a sealed read-only tmpfs");
+    }
+    const struct confine_mount *m = expected_at(s, at->point, unreadable);
+    if (!m)
+        return err_set(err, EPERM, "%s is mounted in its jail and should not be", at->point);
+    bool own_rules = m->kind == CONFINE_MOUNT_TMPFS && strcmp(at->point, m->target) != 0; /* attached later */
+    if (!at->nosuid || (!at->nodev && m->kind != CONFINE_MOUNT_NODE))
+        return err_set(err, EPERM, "%s is mounted without nosuid and nodev", at->point);
+    if (!own_rules && !at->readonly && !m->writable)
+        return err_set(err, EPERM, "%s is writable", at->point);
+    if (!own_rules && !at->noexec && !m->executable)
+        return err_set(err, EPERM, "%s is executable", at->point);
+    return 0;
+}
+
+static int prove_mounts_in(const struct confine_subject *s, const struct confine_mounted *mounts, size_t count,
+                           struct err *err) {
+    char unreadable[PATH_MAX] = "";
+    int r = s->emptied ? 0 : confine_unreadable_target(s->plan, unreadable, err);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = prove_mount(s, &mounts[i], unreadable, err);
+    for (size_t i = 0; r == 0 && i < s->plan->n_mounts; i++) {
+        const struct confine_mount *m = &s->plan->mounts[i];
+        bool is_mount =
+            m->kind == CONFINE_MOUNT_BIND || m->kind == CONFINE_MOUNT_TMPFS || m->kind == CONFINE_MOUNT_PROC;
+        if (!is_mount || strcmp(m->target, unreadable) == 0 || (s->emptied && !m->stays))
+            continue;
+        bool found = false;
+        for (size_t j = 0; j < count; j++)
+            found = found || strcmp(mounts[j].point, m->target) == 0;
+        if (!found)
+            r = err_set(err, EPERM, "%s is missing in its jail", m->target);
+    }
+    return r;
+}
+
+static int prove_mounts(const struct confine_subject *s, struct err *err) {
+    struct confine_mounted *mounts;
+    size_t count;
+    int r = confine_list_mounts(s->proc, &mounts, &count, err);
+    if (r < 0)
+        return r;
+    r = count > 0 ? prove_mounts_in(s, mounts, count, err) : err_set(err, EPERM, "it has no root");
+    confine_free_mounts(mounts, count);
+    return r;
+}
+
+/* After the load phase: no name in the root but those that lead to what stays. */
+static int prove_emptied(const struct confine_subject *s, struct err *err) {
+    if (!s->emptied)
+        return 0;
+    int root = openat(s->proc, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *entries = root < 0 ? NULL : fdopendir(root);
+    if (!entries)
+        return confine_errno(err, "cannot list its root");
+    for (struct dirent *e; (e = readdir(entries));) {
+        bool wanted = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+        for (size_t i = 0; i < s->plan->n_mounts; i++) {
+            const struct confine_mount *m = &s->plan->mounts[i];
+            char first[NAME_MAX + 2];
+            (void)snprintf(first, sizeof first, "/%s", e->d_name);
+            wanted = wanted || (m->stays && confine_is_below(m->target, first));
+        }
+        if (!wanted)
+            return err_set(err, EPERM, "/%s is left in its root", e->d_name);
+    }
+    return 0;
+}
+
+static int prove_descriptor(const struct confine_subject *s, int number, struct err *err) {
+    if (number == s->ready->socket || number == s->ready->executable)
+        return 0;
+    for (size_t i = 0; i < s->plan->n_fds; i++) {
+        struct stat theirs, ours;
+        char path[64];
+        if (s->plan->fds[i].number != number)
+            continue;
+        (void)snprintf(path, sizeof path, "fd/%d", number);
+        if (fstatat(s->proc, path, &theirs, 0) < 0 || fstat(s->plan->fds[i].fd, &ours) < 0)
+            return confine_errno(err, "cannot compare its descriptor %d", number);
+        return is_same(&theirs, &ours) ? 0 : err_set(err, EPERM, "its descriptor %d is another than planned", number);
+    }
+    return err_set(err, EPERM, "its descriptor %d is not in the plan", number);
+}
+
+/* Exact, so it is looked at before execve(2): from then on the program opens and closes its own. */
+static int prove_descriptors(const struct confine_subject *s, struct err *err) {
+    if (s->executed)
+        return 0;
+    int fds = openat(s->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *entries = fds < 0 ? NULL : fdopendir(fds);
+    if (!entries)
+        return confine_errno(err, "cannot list its descriptors");
+    size_t planned = 0;
+    for (struct dirent *e; (e = readdir(entries));) {
+        uint64_t number;
+        if (parse_u64(e->d_name, &number) < 0)
+            continue;
+        int r = prove_descriptor(s, (int)number, err);
+        if (r < 0)
+            return r;
+        planned += (int)number != s->ready->socket && (int)number != s->ready->executable;
+    }
+    return planned == s->plan->n_fds ? 0 : err_set(err, EPERM, "it lacks descriptors of the plan");
+}
+
+const struct confine_property confine_properties[] = {
+    {"identity", prove_identity},
+    {"groups", prove_groups},
+    {"capabilities", prove_capabilities},
+    {"no_new_privs", prove_no_new_privileges},
+    {"namespaces", prove_namespaces},
+    {"network namespace", prove_network},
+    {"pid namespace", prove_pid_namespace},
+    {"user namespace", prove_user_namespace},
+    {"dumpable", prove_undumpable},
+    {"core", prove_no_core},
+    {"mounts", prove_mounts},
+    {"emptied", prove_emptied},
+    {"descriptors", prove_descriptors},
+    {NULL, NULL},
+};
+
+static int prove(struct confine_subject *subject, struct err *err) {
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d", subject->pid);
+    _cleanup_close_ int proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (proc < 0)
+        return err_set(err, ESRCH, "the %s has ended", subject->plan->role);
+    subject->proc = proc;
+    for (const struct confine_property *p = confine_properties; p->name; p++) {
+        struct err why = {0};
+        int r = p->prove(subject, &why);
+        if (r < 0)
+            return err_set(err, -r, "the %s is not confined as planned: %s [%s]", subject->plan->role, why.text,
+                           p->name);
+    }
+    return 0;
+}
+
+int confine_prove_ready(const struct confine_plan *plan, pid_t pid, const struct confine_message *ready,
+                        struct err *err) {
+    struct confine_subject subject = {.plan = plan, .pid = pid, .ready = ready};
+    return prove(&subject, err);
+}
+
+int confine_prove(const struct confine_plan *plan, pid_t pid, bool emptied, struct err *err) {
+    struct confine_subject subject = {.plan = plan, .pid = pid, .emptied = emptied, .executed = true};
+    return prove(&subject, err);
+}
