@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { START = 1879040000 };
+enum { START = 1878010000 };
 
 static char directory[] = "/tmp/minka-identity-XXXXXX";
 static char ledger[128];
@@ -89,14 +89,14 @@ static void test_bad_input(void **state) {
 static void test_damaged_ledger_is_refused(void **state) {
     (void)state;
     static const char *const bad[] = {
-        "1879040000 a\n",
+        "1878010000 a\n",
         "next x\n",
-        "next 1879040000\n1879040000\n",
-        "next 1879040000\n1879040000 a",
-        "next 1879040000\n-1 a\n",
-        "next 1879040000\n99999999999 a\n",
+        "next 1878010000\n1878010000\n",
+        "next 1878010000\n1878010000 a",
+        "next 1878010000\n-1 a\n",
+        "next 1878010000\n99999999999 a\n",
         "\n",
-        "next 1879040000\n1879040000 \n",
+        "next 1878010000\n1878010000 \n",
     };
     const struct identity_range range = {ledger, START, 10};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -109,7 +109,7 @@ static void test_damaged_ledger_is_refused(void **state) {
     }
     struct err err = {0};
     uint32_t id;
-    static const char zeros[] = "next 1879040000\n\0\0\0\n";
+    static const char zeros[] = "next 1878010000\n\0\0\0\n";
     assert_int_equal(write_file_atomic(AT_FDCWD, ledger, zeros, sizeof zeros - 1, 0600, &err), 0);
     assert_int_equal(identity_lease(&range, "a", 1, &id, &err), -EUCLEAN);
 }
