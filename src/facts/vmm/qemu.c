@@ -137,7 +137,8 @@ static void add_channels(struct arguments *a, const struct vmm_config *config) {
     add(a, "-device");
     add(a, "virtio-serial-%s,max_ports=2", bus(config));
     add(a, "-device");
-    add(a, "virtserialport,chardev=agent,name=" AGENT_PORT_NAME);
+    /* The id is what makes QEMU report VSERPORT_CHANGE, by which the monitor knows that the agent listens. */
+    add(a, "virtserialport,id=agent,chardev=agent,name=" AGENT_PORT_NAME);
 }
 
 static void add_share(struct arguments *a, const struct vmm_config *config) {
