@@ -57,11 +57,14 @@ int config_apply(struct config *config, const char *text, size_t length, const c
 /*
  * Load: path if not NULL (must exist), else the first of $XDG_CONFIG_HOME/minka/configuration.toml,
  * /etc/minka/configuration.toml, /usr/share/minka/configuration.toml that exists (none is fine);
- * then, beside the file, configuration.toml.d/ *.toml in the order of their names.
- * config_home may be NULL.
+ * then, beside the file, configuration.toml.d/ *.toml in the byte order of their names (in general: FILE.d/).
+ * A drop-in directory without its file counts as a place, too. config_home may be NULL.
  */
 int config_load(const char *path, const char *config_home, struct config **ret, struct err *err);
 
 /* The commented sample, and the man page's list of keys in scdoc. */
 int config_write_sample(FILE *out);
 int config_write_scdoc(FILE *out);
+
+/* All keys with the values in force, as a file that could be read back. 0 or -EIO. */
+int config_write(const struct config *config, FILE *out);
