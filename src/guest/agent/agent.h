@@ -9,6 +9,7 @@
  *   service.c hello.c sandbox.c         the dispatch table, and the calls about the VM itself
  *   container.c process.c streams.c     the tables of what runs, and their pending calls
  *   reap.c oom.c stats.c list.c         what is learnt from the kernel about them
+ *   write_back.c                        nothing that a container wrote is lost
  *   launch*.c stage*.c …                how a process is made: see launch.h
  */
 #pragma once
@@ -36,7 +37,7 @@ struct agent {
     struct launch_sandbox sandbox;
     bool has_sandbox_namespaces;
 
-    int shares[AGENT_SHARES_MAX]; /* O_PATH-free directory descriptors of the mounted shares, for syncfs(2) */
+    int shares[AGENT_SHARES_MAX]; /* directories at which they are mounted */
     size_t n_shares;
 
     struct ttrpc_request *next_event; /* a pending NextEvent */
@@ -59,9 +60,6 @@ agent_handler sandbox_run;
 void answer(struct ttrpc_request *request, const ProtobufCMessage *message);
 void answer_empty(struct ttrpc_request *request);
 void answer_error(struct ttrpc_request *request, const struct err *err);
-
-/* sandbox.c: write back what the shares, or with all_disks every file system, still hold dirty. Blocks. */
-void sandbox_sync(const struct agent *agent, bool all_disks);
 
 /* reap.c: watch SIGCHLD. */
 int reap_start(struct agent *agent, struct err *err);

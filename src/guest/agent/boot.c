@@ -99,7 +99,8 @@ int boot_load_modules(struct err *err) {
 
 /* ---- the agent channel's port ---- */
 
-/* Kernel events: the port's `add`, and the `change` when its name has arrived. Opened before the first look. */
+/* Kernel events: the port's `add`, and the `change` when its name has arrived. Opened before the look that must not
+ * miss it. */
 static int open_uevents(struct err *err) {
     _cleanup_close_ int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
     struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
@@ -148,6 +149,18 @@ static char *find_port(const char *name) {
     return NULL;
 }
 
+static int wait_for_port(const char *name, int64_t msec, char **ret_device, struct err *err) {
+    int64_t deadline = monotonic_msec() + msec;
+    _cleanup_close_ int uevents = open_uevents(err);
+    if (uevents < 0)
+        return uevents;
+    while (!(*ret_device = find_port(name)))
+        if (wait_for_port_event(uevents, deadline) < 0)
+            return err_set(err, ETIMEDOUT,
+                           "the machine has no virtio-serial port '%s'; is the right bus in minka.modules=?", name);
+    return 0;
+}
+
 /* Edge-triggered, because a port without a host reports EPOLLHUP all the time; the host's arrival is the next edge. */
 static int wait_for_host(int port, struct err *err) {
     _cleanup_close_ int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -164,18 +177,13 @@ static int wait_for_host(int port, struct err *err) {
 }
 
 int boot_open_port(const char *name, int64_t appear_msec, struct err *err) {
-    int64_t deadline = monotonic_msec() + appear_msec;
-    _cleanup_close_ int uevents = open_uevents(err);
-    if (uevents < 0)
-        return uevents;
-    _cleanup_free_ char *device = NULL;
-    while (!(device = find_port(name)))
-        if (wait_for_port_event(uevents, deadline) < 0)
-            return err_set(err, ETIMEDOUT,
-                           "the machine has no virtio-serial port '%s'; is the right bus in minka.modules=?", name);
+    _cleanup_free_ char *device = find_port(name); /* usually the driver has found it while it was loaded */
+    int r = device ? 0 : wait_for_port(name, appear_msec, &device, err);
+    if (r < 0)
+        return r;
     _cleanup_close_ int port = open(device, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (port < 0)
         return err_errno(err, "cannot open %s", device);
-    int r = wait_for_host(port, err);
+    r = wait_for_host(port, err);
     return r < 0 ? r : take_fd(&port);
 }

@@ -3,6 +3,7 @@
 
 #include "agent.pb-c.h"
 #include "guest/agent/modules.h"
+#include "guest/agent/write_back.h"
 #include "shared/base/cleanup.h"
 
 #include <signal.h>
@@ -29,8 +30,7 @@ static struct container *container_new(struct agent *agent, const Minka__Plan__V
         free(id);
         return NULL;
     }
-    *container = (struct container){
-        .agent = agent, .id = id, .on_disk = plan->root->disk_serial[0] != '\0', .next = agent->containers};
+    *container = (struct container){.agent = agent, .id = id, .next = agent->containers};
     agent->containers = container;
     return container;
 }
@@ -91,17 +91,17 @@ static void emptied(struct container *container) {
     container->watch = cgroup_watch_free(container->watch);
     for (struct process *p = container->processes; p; p = p->next)
         process_end_streams(p);
-    if (container->failure.code == 0) {
-        /* In a child, because write-back takes as long as the host's disk takes. */
+    if (container->failure.code == 0 && write_back_needed()) {
+        /* In a child, because it takes as long as the host's disk takes. */
         container->sync_pid = fork();
         if (container->sync_pid == 0) {
-            sandbox_sync(container->agent, container->on_disk);
+            write_back(container->agent->shares, container->agent->n_shares);
             _exit(0);
         }
         if (container->sync_pid > 0)
             return;
         container->sync_pid = 0;
-        sandbox_sync(container->agent, container->on_disk);
+        write_back(container->agent->shares, container->agent->n_shares);
     }
     finish(container);
 }
@@ -120,10 +120,14 @@ static void begin_ending(struct container *container) {
     if (!container->watch)
         container->watch = cgroup_watch_new(container->agent->loop, container);
     cgroup_watch_look(container->watch);
-    (void)container_cgroup_kill(container->id);
-    if (!cgroup_watch_populated(container->watch) ||
-        loop_add_timer(container->agent->loop, ENDING_MSEC, ending_timeout, container, &container->ending_timer) < 0)
-        emptied(container);
+    if (cgroup_watch_populated(container->watch)) {
+        (void)container_cgroup_kill(container->id);
+        /* When it runs empty, container_cgroup_changed() comes. */
+        if (loop_add_timer(container->agent->loop, ENDING_MSEC, ending_timeout, container, &container->ending_timer) >=
+            0)
+            return;
+    }
+    emptied(container);
 }
 
 /* ---- from the container's own process ---- */
@@ -131,11 +135,12 @@ static void begin_ending(struct container *container) {
 void container_own_ready(struct container *container) {
     struct agent *agent = container->agent;
     container->state = CONTAINER_CREATED;
+    process_answer_launched(container->own);
+    /* While the host digests the answer. */
     container->watch = cgroup_watch_new(agent->loop, container);
     /* Without these a later container that shares them fails, and says so. */
     if (!agent->has_sandbox_namespaces && container->own->pid > 0)
         agent->has_sandbox_namespaces = launch_sandbox_open(&agent->sandbox, container->own->pid, NULL) >= 0;
-    process_answer_launched(container->own);
 }
 
 void container_own_running(struct container *container) {

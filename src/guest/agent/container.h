@@ -30,7 +30,6 @@ struct container {
     char *id;
     enum container_state state;
     bool paused;
-    bool on_disk;              /* its root is a disk, not a share */
     struct process *processes; /* the container's own is one of them, until it is freed */
     struct process *own;
     struct cgroup_watch *watch; /* memory.events and cgroup.events, from CREATED on */

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 _Noreturn void power_off(void) {
-    sync();
     /* A restart, since every VMM is told not to restart. RB_POWER_OFF turns into a halt that never ends where the
      * machine has no ACPI power switch (kernel/reboot.c). */
     (void)reboot(RB_AUTOBOOT);

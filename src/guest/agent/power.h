@@ -4,7 +4,7 @@
 
 #include "shared/base/err.h"
 
-/* Write everything back and end the machine. */
+/* End the machine, at once: what must be written back has been. */
 _Noreturn void power_off(void);
 
 /* Say `minka-agent: <text>` on the machine's console, where the monitor reads it, and end the machine. */

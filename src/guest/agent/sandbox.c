@@ -42,10 +42,3 @@ void sandbox_run(struct agent *agent, struct ttrpc_request *request, const Proto
     agent->set_up = true;
     answer_empty(request);
 }
-
-void sandbox_sync(const struct agent *agent, bool all_disks) {
-    for (size_t i = 0; i < agent->n_shares; i++)
-        (void)syncfs(agent->shares[i]);
-    if (all_disks)
-        sync();
-}

@@ -5,6 +5,7 @@
 #include "guest/agent/container.h"
 #include "guest/agent/power.h"
 #include "guest/agent/request.h"
+#include "guest/agent/write_back.h"
 #include "shared/base/cleanup.h"
 #include "shared/rpc/version.h"
 
@@ -123,17 +124,24 @@ static const struct ttrpc_method methods[] = {SERVICE_METHODS(SERVICE_ENTRY){NUL
 
 /* ---- the end ---- */
 
+/* A container that has ended has nothing left to write but pages; one that has not may have a mounted disk. */
+static void write_back_at_end(const struct agent *agent) {
+    bool needed = false;
+    for (const struct container *c = agent->containers; c; c = c->next)
+        needed |= c->state != CONTAINER_STOPPED;
+    if (needed || write_back_needed())
+        write_back(agent->shares, agent->n_shares);
+}
+
 static void answered_shutdown(void *data) {
-    struct agent *agent = data;
-    /* What is queued beyond this is for streams that nobody reads any more. */
-    (void)agent;
+    (void)data;
     power_off();
 }
 
 static void shutdown_run(struct agent *agent, struct ttrpc_request *request, const ProtobufCMessage *message) {
     (void)message;
     struct loop_source *timer;
-    sandbox_sync(agent, true);
+    write_back_at_end(agent);
     answer_empty(request);
     /* Usually the answer has left with this. If not, the loop gets a little time to send it. */
     int64_t patience = ttrpc_server_backlog(agent->server) > 0 ? 100 : 0;
@@ -142,7 +150,7 @@ static void shutdown_run(struct agent *agent, struct ttrpc_request *request, con
 }
 
 static void host_gone(void *data, const struct err *why) {
-    (void)data;
+    write_back_at_end(data);
     if (why->code != 0)
         power_off_failed(why);
     power_off();
