@@ -1,2 +1,331 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int not_written_yet_create;
+/*
+ * `create`: a sandbox from nothing. The steps are in the table at the end, in order; each pushes what it acquired on
+ * the undo stack, and a fault test fails each in turn. docs/architecture.md has the picture.
+ */
+#include "privileged/setup/internal.h"
+
+#include "facts/control/control.h"
+#include "privileged/cgroup/cgroup.h"
+#include "shared/base/cleanup.h"
+#include "shared/base/text.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static void process_init(struct process *process) {
+    process->pidfd = -EBADF;
+}
+
+static struct sandbox *sandbox_new(const struct setup_context *context, const struct setup_request *request) {
+    struct sandbox *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->context = context;
+    s->request = request;
+    s->spec = request->bundle->spec;
+    int *const fds[] = {&s->disk,
+                        &s->plan,
+                        &s->dir,
+                        &s->setup,
+                        &s->monitor_setup,
+                        &s->monitor_listen,
+                        &s->monitor_qmp,
+                        &s->monitor_agent,
+                        &s->monitor_console,
+                        &s->vmm_qmp,
+                        &s->vmm_agent,
+                        &s->vmm_console,
+                        &s->vmm_stderr,
+                        &s->vmm_share,
+                        &s->vmm_kvm,
+                        &s->share_listen,
+                        &s->share_stderr,
+                        &s->standin_socket,
+                        &s->monitor_standin,
+                        &s->net_namespace,
+                        &s->monitor_vmm_stderr,
+                        &s->monitor_share_stderr};
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        *fds[i] = -EBADF;
+    stdio_init(&s->stdio);
+    process_init(&s->monitor);
+    process_init(&s->vmm);
+    process_init(&s->file_server);
+    process_init(&s->standin);
+    return s;
+}
+
+static void sandbox_close(struct sandbox *s) {
+    int *const fds[] = {&s->disk,
+                        &s->plan,
+                        &s->setup,
+                        &s->monitor_setup,
+                        &s->monitor_listen,
+                        &s->monitor_qmp,
+                        &s->monitor_agent,
+                        &s->monitor_console,
+                        &s->vmm_qmp,
+                        &s->vmm_agent,
+                        &s->vmm_console,
+                        &s->vmm_stderr,
+                        &s->vmm_share,
+                        &s->vmm_kvm,
+                        &s->share_listen,
+                        &s->share_stderr,
+                        &s->standin_socket,
+                        &s->monitor_standin,
+                        &s->net_namespace,
+                        &s->monitor_vmm_stderr,
+                        &s->monitor_share_stderr,
+                        &s->monitor.pidfd,
+                        &s->vmm.pidfd,
+                        &s->file_server.pidfd,
+                        &s->standin.pidfd};
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        close_fd(fds[i]);
+}
+
+static void sandbox_free(struct sandbox **sandbox) {
+    struct sandbox *s = *sandbox;
+    if (!s)
+        return;
+    /* Our end of the setup connection first: the monitor then ends by itself, before it is killed. */
+    close_fd(&s->setup);
+    undo_all(&s->undo);
+    sandbox_close(s);
+    close_fd(&s->dir); /* the lock, last */
+    setup_machine_done(&s->machine);
+    stdio_done(&s->stdio);
+    if (s->mounts)
+        host_mounts_free(s);
+    free(s->rootfs);
+    free(s->owner);
+    free(s->cgroup);
+    s->state = state_free(s->state);
+    free_strv(&s->vmm_argv);
+    free_strv(&s->vmm_files);
+    free_strv(&s->server_files);
+    free_strv(&s->server_strings);
+    free(s);
+    *sandbox = NULL;
+}
+
+/* ---- the state ---- */
+
+static void remove_state(void *data) {
+    struct sandbox *s = data;
+    (void)state_remove(s->context->root, s->request->id, NULL);
+}
+
+/* The specification's lifecycle, step 12: poststop hooks run for a create that failed in or after its hooks, too. */
+static void run_poststop(void *data) {
+    struct sandbox *s = data;
+    if (s->hooks_began)
+        (void)setup_run_hooks(s->spec, OCI_HOOK_POSTSTOP, s->state, "stopped", 0, NULL);
+}
+
+static void time_now(char *ret, size_t size) {
+    struct timespec now;
+    struct tm tm;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)gmtime_r(&now.tv_sec, &tm);
+    size_t length = strftime(ret, size, "%Y-%m-%dT%H:%M:%S", &tm);
+    (void)snprintf(ret + length, size - length, ".%09uZ", (unsigned)now.tv_nsec);
+}
+
+static int fill_state(struct sandbox *s) {
+    struct state *state = s->state = state_new(s->request->id);
+    if (!state)
+        return -ENOMEM;
+    free(state->bundle);
+    free(state->rootfs);
+    free(state->oci_version);
+    state->bundle = strdup(s->request->bundle->path);
+    state->rootfs = strdup(s->rootfs);
+    state->oci_version = strdup(s->spec->version);
+    if (!state->bundle || !state->rootfs || !state->oci_version)
+        return -ENOMEM;
+    state->status = STATE_CREATING;
+    state->owner = getuid();
+    state->memory_mib = s->size.memory_mib;
+    state->host_overhead_mib = s->size.host_overhead_mib;
+    state->vcpus = s->size.vcpus;
+    state->terminal = s->spec->process.terminal;
+    time_now(state->created, sizeof state->created);
+    int r = state_process_of(getpid(), &state->creator);
+    return r < 0 ? r : state_copy_annotations(state, s->spec);
+}
+
+static int make_state(struct sandbox *s, struct err *err) {
+    int r = fill_state(s);
+    if (r < 0)
+        return err_set(err, -r, "cannot describe container %s (%s)", s->request->id, strerrorname_np(-r));
+    r = state_create(s->context->root, s->request->id, &s->dir, err);
+    if (r < 0)
+        return r;
+    undo_push(&s->undo, remove_state, s);
+    undo_push(&s->undo, run_poststop, s);
+    char root[PATH_MAX];
+    if (!realpath(s->context->root, root))
+        return setup_errno(err, "cannot use the state directory %s", s->context->root);
+    s->owner = text_format("%s/%s", root, s->request->id);
+    if (!s->owner)
+        return err_set(err, ENOMEM, "out of memory");
+    r = state_save_spec(s->dir, s->request->bundle->json, s->request->bundle->length, err);
+    return r < 0 ? r : state_save(s->dir, s->state, err);
+}
+
+/* ---- the machine ---- */
+
+/* The monitor has deadlines of its own; this one is for a monitor that hangs. */
+static unsigned monitor_deadline(const struct sandbox *s) {
+    return s->context->config->agent.dial_timeout + 30;
+}
+
+static int ask_monitor(struct sandbox *s, enum control_op op, const int *fds, size_t n_fds, struct err *err) {
+    struct control_request request = {.op = op};
+    (void)snprintf(request.container, sizeof request.container, "%s", s->request->id);
+    if ((op == CONTROL_CREATE) && s->stdio.terminal)
+        request.flags = CONTROL_TERMINAL;
+    return setup_send(s->setup, &request, fds, n_fds, err);
+}
+
+static int hear_monitor(struct sandbox *s, enum control_op op, struct err *err) {
+    struct control_reply reply;
+    int r = setup_receive(s->setup, op, monitor_deadline(s), &reply, err);
+    if (r == -ESRCH)
+        return err_set(err, ESRCH, "minka-monitor ended unexpectedly while the virtual machine was started");
+    return r;
+}
+
+static int load(struct sandbox *s, struct err *err) {
+    int fds[] = {s->vmm.pidfd, s->file_server.pidfd};
+    int r = ask_monitor(s, CONTROL_LOAD, fds, s->uses_share ? 2 : 1, err);
+    return r < 0 ? r : hear_monitor(s, CONTROL_LOAD, err);
+}
+
+static int empty(struct sandbox *s, struct err *err) {
+    return confine_empty(&s->vmm.plan, s->vmm.pidfd, s->vmm.pid, err);
+}
+
+static int prove(struct sandbox *s, struct err *err) {
+    int r = confine_prove(&s->monitor.plan, s->monitor.pid, false, err);
+    if (r >= 0 && s->uses_share)
+        r = confine_prove(&s->file_server.plan, s->file_server.pid, false, err);
+    return r < 0 ? r : confine_prove(&s->vmm.plan, s->vmm.pid, true, err);
+}
+
+/* The guest boots while the stand-in is started and the hooks run; wait_for_guest() hears how it went. */
+static int boot(struct sandbox *s, struct err *err) {
+    return ask_monitor(s, CONTROL_BOOT, NULL, 0, err);
+}
+
+static int wait_for_guest(struct sandbox *s, struct err *err) {
+    return hear_monitor(s, CONTROL_BOOT, err);
+}
+
+/* ---- the container ---- */
+
+static int make_stdio(struct sandbox *s, struct err *err) {
+    const struct oci_process *process = &s->spec->process;
+    int r = stdio_prepare(&s->stdio, process->terminal, s->request->stdio, process->console_rows,
+                          process->console_columns, err);
+    if (r >= 0 && process->terminal && s->request->console_socket >= 0)
+        r = stdio_send_master(&s->stdio, s->request->console_socket, err);
+    return r;
+}
+
+static int prove_standin(struct sandbox *s, struct err *err) {
+    return confine_prove(&s->standin.plan, s->standin.pid, false, err);
+}
+
+static int run_hooks(struct sandbox *s, struct err *err) {
+    static const enum oci_hook_kind kinds[] = {OCI_HOOK_PRESTART, OCI_HOOK_CREATE_RUNTIME, OCI_HOOK_CREATE_CONTAINER};
+    s->hooks_began = true;
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        int r = setup_run_hooks(s->spec, kinds[i], s->state, "creating", s->standin.pid, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int make_container(struct sandbox *s, struct err *err) {
+    int fds[] = {[CONTROL_FD_PLAN] = s->plan,
+                 [CONTROL_FD_STANDIN] = s->monitor_standin,
+                 [CONTROL_FD_STDIN] = s->stdio.fds[0],
+                 [CONTROL_FD_STDOUT] = s->stdio.fds[1],
+                 [CONTROL_FD_STDERR] = s->stdio.fds[2]};
+    int r = ask_monitor(s, CONTROL_CREATE, fds, s->stdio.terminal ? CONTROL_FD_STDIN + 1 : ARRAY_SIZE(fds), err);
+    return r < 0 ? r : hear_monitor(s, CONTROL_CREATE, err);
+}
+
+static int limit_cpu(struct sandbox *s, struct err *err) {
+    if (s->cgroup[0] == '\0')
+        return 0;
+    struct cgroup_limits limits;
+    cgroup_limits_of(&s->spec->resources, &s->size, &limits);
+    limits.memory_bytes = 0;
+    limits.pids = 0;
+    return cgroup_update(s->cgroup, &limits, err);
+}
+
+static int save_created(struct sandbox *s, struct err *err) {
+    s->state->status = STATE_CREATED;
+    return state_save(s->dir, s->state, err);
+}
+
+static const struct step {
+    const char *name;
+    int (*run)(struct sandbox *s, struct err *err);
+} steps[] = {
+    {"prepare", sandbox_prepare},
+    {"state", make_state},
+    {"leases", sandbox_lease},
+    {"cgroup", sandbox_make_cgroup},
+    {"sockets", sandbox_make_sockets},
+    {"monitor", spawn_monitor},
+    {"file server", spawn_share},
+    {"VMM", spawn_vmm},
+    {"load", load},
+    {"empty", empty},
+    {"prove", prove},
+    {"boot", boot},
+    {"stdio", make_stdio},
+    {"stand-in", spawn_standin},
+    {"prove stand-in", prove_standin},
+    {"hooks", run_hooks},
+    {"guest", wait_for_guest},
+    {"container", make_container},
+    {"limit CPU", limit_cpu},
+    {"save", save_created},
+};
+
+int setup_create(const struct setup_context *context, const struct setup_request *request, struct setup_result *ret,
+                 struct err *err) {
+    _cleanup_(sandbox_free) struct sandbox *s = sandbox_new(context, request);
+    if (!s)
+        return err_set(err, ENOMEM, "out of memory");
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        int r = fault_point(steps[i].name, err);
+        if (r >= 0)
+            r = steps[i].run(s, err);
+        if (r < 0)
+            return r;
+    }
+    int r = fault_point("end", err);
+    if (r < 0)
+        return r;
+    undo_keep(&s->undo);
+    *ret = (struct setup_result){
+        .standin = s->standin.pid,
+        .standin_pidfd = take_fd(&s->standin.pidfd),
+        .terminal_master = request->foreground_terminal ? take_fd(&s->stdio.master) : -EBADF,
+    };
+    return 0;
+}

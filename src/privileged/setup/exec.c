@@ -1,2 +1,151 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int not_written_yet_exec;
+#include "privileged/setup/internal.h"
+
+#include "facts/control/control.h"
+#include "shared/base/cleanup.h"
+#include "shared/base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { EXEC_DEADLINE_SEC = 60 };
+
+/* What one exec acquires. */
+struct attempt {
+    const struct setup_context *context;
+    const struct setup_exec *request;
+    const struct state *state;
+    int dir;
+    int plan, monitor_pidfd, net_namespace, standin_socket, monitor_standin;
+    struct stdio stdio;
+    struct process standin;
+    struct undo undo;
+};
+
+static void attempt_done(struct attempt *a) {
+    undo_all(&a->undo);
+    close_fd(&a->plan);
+    close_fd(&a->monitor_pidfd);
+    close_fd(&a->net_namespace);
+    close_fd(&a->standin_socket);
+    close_fd(&a->monitor_standin);
+    close_fd(&a->standin.pidfd);
+    stdio_done(&a->stdio);
+}
+
+static int make_plan(struct attempt *a, struct err *err) {
+    _cleanup_oci_spec_ struct oci_spec *spec = NULL;
+    _cleanup_buf_ struct buf plan = {0};
+    int r = state_load_spec(a->dir, &spec, err);
+    if (r >= 0)
+        r = plan_exec(spec, a->request->process, a->state->id, a->request->process_id, &plan, err);
+    if (r < 0)
+        return r;
+    a->plan = memfd_of("minka-plan", plan.data, plan.length);
+    return a->plan < 0 ? err_set(err, -a->plan, "cannot make the plan's memory file (%s)", strerrorname_np(-a->plan))
+                       : 0;
+}
+
+/* The namespaces of the container on the host are its stand-in's; its identity is checked after opening. */
+static int find_sandbox(struct attempt *a, struct err *err) {
+    a->monitor_pidfd = state_process_open(&a->state->monitor);
+    char path[40];
+    (void)snprintf(path, sizeof path, "/proc/%d/ns/net", (int)a->state->standin.pid);
+    a->net_namespace = open(path, O_RDONLY | O_CLOEXEC);
+    if (a->monitor_pidfd < 0 || a->net_namespace < 0 || !state_process_alive(&a->state->standin))
+        return err_set(err, ESRCH, "container not running: %s has stopped", a->state->id);
+    return 0;
+}
+
+static int make_stdio(struct attempt *a, struct err *err) {
+    const struct oci_process *process = a->request->process;
+    int r = stdio_prepare(&a->stdio, process->terminal, a->request->stdio, process->console_rows,
+                          process->console_columns, err);
+    if (r >= 0 && process->terminal && a->request->console_socket >= 0)
+        r = stdio_send_master(&a->stdio, a->request->console_socket, err);
+    return r;
+}
+
+static void kill_standin(void *data) {
+    struct attempt *a = data;
+    (void)end_process(a->standin.pidfd, "stand-in", NULL);
+}
+
+static int spawn(struct attempt *a, struct err *err) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return setup_errno(err, "cannot make a pair of sockets");
+    a->standin_socket = pair[0];
+    a->monitor_standin = pair[1];
+    struct standin standin = {
+        .context = a->context,
+        .uid = a->state->uids[UID_STANDIN],
+        .monitor_pidfd = a->monitor_pidfd,
+        .socket = a->standin_socket,
+        .terminal = a->stdio.terminal ? a->stdio.fds[0] : -EBADF,
+        .net_namespace = a->net_namespace,
+        .cgroup = a->state->cgroup,
+    };
+    int r = standin_spawn(&standin, &a->standin, err);
+    if (r < 0)
+        return r;
+    undo_push(&a->undo, kill_standin, a);
+    close_fd(&a->standin_socket);
+    return confine_prove(&a->standin.plan, a->standin.pid, false, err);
+}
+
+static int execute(struct attempt *a, struct err *err) {
+    struct control_request request = {.op = CONTROL_EXEC, .flags = a->stdio.terminal ? CONTROL_TERMINAL : 0};
+    struct control_reply reply;
+    (void)snprintf(request.container, sizeof request.container, "%s", a->state->id);
+    (void)snprintf(request.process, sizeof request.process, "%s", a->request->process_id);
+    int fds[] = {[CONTROL_FD_PLAN] = a->plan,
+                 [CONTROL_FD_STANDIN] = a->monitor_standin,
+                 [CONTROL_FD_STDIN] = a->stdio.fds[0],
+                 [CONTROL_FD_STDOUT] = a->stdio.fds[1],
+                 [CONTROL_FD_STDERR] = a->stdio.fds[2]};
+    return setup_call(a->dir, &request, fds, a->stdio.terminal ? CONTROL_FD_STDIN + 1 : ARRAY_SIZE(fds),
+                      EXEC_DEADLINE_SEC, &reply, NULL, err);
+}
+
+static const struct step {
+    const char *name;
+    int (*run)(struct attempt *a, struct err *err);
+} steps[] = {
+    {"plan", make_plan}, {"find sandbox", find_sandbox}, {"stdio", make_stdio},
+    {"stand-in", spawn}, {"execute", execute},
+};
+
+int setup_exec(const struct setup_context *context, int dir, const struct state *state,
+               const struct setup_exec *request, struct setup_result *ret, struct err *err) {
+    _cleanup_(attempt_done) struct attempt a = {
+        .context = context,
+        .request = request,
+        .state = state,
+        .dir = dir,
+        .plan = -EBADF,
+        .monitor_pidfd = -EBADF,
+        .net_namespace = -EBADF,
+        .standin_socket = -EBADF,
+        .monitor_standin = -EBADF,
+        .standin = {.pidfd = -EBADF},
+    };
+    stdio_init(&a.stdio);
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        int r = fault_point(steps[i].name, err);
+        if (r >= 0)
+            r = steps[i].run(&a, err);
+        if (r < 0)
+            return r;
+    }
+    undo_keep(&a.undo);
+    *ret = (struct setup_result){
+        .standin = a.standin.pid,
+        .standin_pidfd = take_fd(&a.standin.pidfd),
+        .terminal_master = request->foreground_terminal ? take_fd(&a.stdio.master) : -EBADF,
+    };
+    return 0;
+}

@@ -22,6 +22,8 @@ struct setup_context {
     const char *root;    /* state directory: ROOT/ID per container */
     const char *run_dir; /* of the host: the ledger of leases, what probes found out */
     bool rootless;
+    bool no_cgroup; /* leave host cgroups alone */
+    bool debug;     /* the monitor keeps a log in ROOT/ID */
     const struct config *config;
     void (*note)(void *data, const char *sentence); /* for --debug: what was decided; NULL none */
     void *note_data;
@@ -41,16 +43,16 @@ void setup_bundle_done(struct setup_bundle *bundle);
 struct setup_request {
     const char *id;
     const struct setup_bundle *bundle;
-    const char *image;         /* --image: a file used as the root file system, NULL none */
-    int console_socket;        /* connected socket that gets the pty's master, -EBADF none */
-    bool foreground_terminal;  /* run -t: the caller relays; *ret_master is the pty's master */
-    int stdio[3];              /* the container's; -EBADF: /dev/null */
+    const char *image;        /* --image: a file used as the root file system, NULL none */
+    int console_socket;       /* connected socket that gets the pty's master, -EBADF none */
+    bool foreground_terminal; /* run -t: the caller relays; *ret_master is the pty's master */
+    int stdio[3];             /* the container's; -EBADF: /dev/null */
 };
 
 struct setup_result {
-    pid_t standin;             /* child of the caller */
+    pid_t standin; /* child of the caller */
     int standin_pidfd;
-    int terminal_master;       /* for foreground_terminal, else -EBADF */
+    int terminal_master; /* for foreground_terminal, else -EBADF */
 };
 
 /* create: afterwards the container is created and its state saved, or nothing is left. */
@@ -107,8 +109,8 @@ int setup_receive(int socket, unsigned op, unsigned deadline_sec, struct control
  * Run the hooks of one kind on the host, state on stdin; createContainer ones in the stand-in's network namespace.
  * The first failure ends it, but poststart and poststop hooks all run and the first failure is returned then.
  */
-int setup_run_hooks(const struct oci_spec *spec, enum oci_hook_kind kind, const struct state *state,
-                    const char *status, int pid, struct err *err);
+int setup_run_hooks(const struct oci_spec *spec, enum oci_hook_kind kind, const struct state *state, const char *status,
+                    int pid, struct err *err);
 
 /* What a start would use on this host, for `minka env`. Strings are new; free with setup_machine_done(). */
 struct setup_machine {
@@ -118,6 +120,7 @@ struct setup_machine {
     bool kvm, kvm_by_fd;
     char accel_reason[256]; /* why not KVM; empty when it is, or was not asked for */
     char *file_server;
+    bool file_server_is_rust;
 };
 int setup_machine_find(const struct setup_context *context, struct setup_machine *ret, struct err *err);
 void setup_machine_done(struct setup_machine *machine);

@@ -80,6 +80,8 @@ int cli_context(struct cli *cli, struct setup_context *ret, struct err *err) {
         .root = cli->root,
         .run_dir = cli->run_dir,
         .rootless = cli->rootless,
+        .no_cgroup = cli->cgroup_manager && strcmp(cli->cgroup_manager, "disabled") == 0,
+        .debug = cli->debug,
         .config = config,
         .note = log_note,
         .note_data = cli,

@@ -147,7 +147,7 @@ static int follow(const struct container *c, int64_t interval, struct err *err) 
 static int events(struct cli *cli, void *data, const struct operands *operands, struct err *err) {
     const struct events_options *o = data;
     _cleanup_container_ struct container c = {.dir = -EBADF};
-    int64_t interval;
+    int64_t interval = 0;
     int r = parse_interval(o->interval ? o->interval : "5s", &interval, err);
     if (r >= 0)
         r = container_open(cli, operands->values[0], CONTAINER_LOOK, &c, err);

@@ -40,7 +40,7 @@ static const struct option options[] = {
 };
 
 static int number(const char *option, const char *text, int64_t min, int64_t max, int64_t *ret, struct err *err) {
-    int64_t value;
+    int64_t value = 0;
     if (parse_i64(text, &value) < 0 || value < min || value > max)
         return err_set(err, EINVAL, "--%s takes a number from %lld to %lld, not \"%.32s\"", option, (long long)min,
                        (long long)max, text);
@@ -64,7 +64,7 @@ static int size(const char *option, const char *text, bool *ret_has, int64_t *re
     static const char units[] = "kmgt";
     const char *unit = text[digits] ? strchr(units, tolower((unsigned char)text[digits])) : NULL;
     const char *rest = text + digits + (text[digits] ? 1 : 0);
-    int64_t value;
+    int64_t value = 0;
     if (parse_i64(copy, &value) < 0 || value < -1 ||
         (text[digits] && !unit && tolower((unsigned char)text[digits]) != 'b') ||
         (*rest && strcasecmp(rest, "b") != 0 && strcasecmp(rest, "ib") != 0))
@@ -103,7 +103,7 @@ static int set_cpu(const struct update_options *o, struct oci_resources *r, stru
         {"pids-limit", o->pids_limit, -1, &r->has_pids_limit, NULL, &r->pids_limit},
     };
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-        int64_t value;
+        int64_t value = 0;
         int given = optional(table[i].name, table[i].text, table[i].min, INT64_MAX, &value, err);
         if (given < 0)
             return given;
@@ -115,7 +115,7 @@ static int set_cpu(const struct update_options *o, struct oci_resources *r, stru
         else
             *table[i].signed_value = value;
     }
-    int64_t weight;
+    int64_t weight = 0;
     int given = optional("blkio-weight", o->blkio_weight, 10, 1000, &weight, err);
     if (given > 0) {
         r->has_blkio_weight = true;

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of setup share. */
+#pragma once
+
+#include "facts/plan/plan.h"
+#include "facts/vmm/vmm.h"
+#include "privileged/confine/confine.h"
+#include "privileged/setup/setup.h"
+#include "privileged/share/share.h"
+#include "shared/base/buf.h"
+#include "shared/base/undo.h"
+
+enum { UID_MONITOR, UID_VMM, UID_FILE_SERVER, UID_STANDIN };
+
+/* A confined process while its creator still holds on to it. */
+struct process {
+    pid_t pid;
+    int pidfd;
+    struct confine_plan plan; /* what it was started with, for the proof */
+};
+
+/* The standard descriptors that the monitor gets for one process, and what the caller keeps. */
+struct stdio {
+    int fds[3]; /* opened anew where possible, see stdio.c; with a terminal [0] is the slave and the only one */
+    int master; /* of the pty */
+    bool terminal;
+};
+
+/* Everything that `create` acquires. */
+struct sandbox {
+    const struct setup_context *context;
+    const struct setup_request *request;
+    const struct oci_spec *spec;
+
+    struct setup_machine machine;
+    struct vmm_size size;
+    char *rootfs;          /* directory or image, resolved */
+    const char *disk_type; /* NULL: a directory */
+    bool disk_readonly;
+    int disk;
+    struct plan_host_mount *mounts; /* spec->n_mounts */
+    bool uses_share;                /* the root is a directory, or a mount has a source on the host */
+    int plan;                       /* sealed memfd for the guest */
+
+    char *owner; /* of the leases: the state directory */
+    int dir;
+    struct state *state;
+    bool hooks_began;
+    char *cgroup;
+    bool cgroup_made;
+
+    int setup; /* our end of the setup connection */
+    int monitor_setup, monitor_listen, monitor_qmp, monitor_agent, monitor_console, monitor_vmm_stderr,
+        monitor_share_stderr;                                            /* the monitor's ends */
+    int vmm_qmp, vmm_agent, vmm_console, vmm_stderr, vmm_share, vmm_kvm; /* the VMM's */
+    int share_listen, share_stderr;                                      /* the file server's */
+    int standin_socket, monitor_standin;
+    int net_namespace; /* of the container, if the spec names one */
+    struct stdio stdio;
+
+    struct process monitor, vmm, file_server, standin;
+    char **vmm_argv, **vmm_files, **server_files, **server_strings;
+    enum share_server server_kind;
+
+    struct undo undo;
+};
+
+/* ---- error.c ---- */
+/*
+ * As err_errno(), but with the errno's name ("EACCES"), not its sentence: engines take "permission denied" or "no such
+ * file or directory" in a message for one about the container's own command (podman libpod/oci_util.go).
+ */
+int setup_errno(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+
+/* ---- fault.c ---- */
+/* In a build with fault injection, fail the call whose number MINKA_FAIL_AT has; else nothing. */
+int fault_point(const char *step, struct err *err);
+
+/* ---- prepare.c: everything that can be known before anything is made ---- */
+int sandbox_prepare(struct sandbox *s, struct err *err);
+void host_mounts_free(struct sandbox *s);
+
+/* ---- machine.c ---- */
+int machine_probe_dir(const struct setup_context *context, char **ret, struct err *err);
+/* Size the machine for the spec's limits. */
+int machine_size(const struct setup_context *context, const struct oci_spec *spec, bool kvm, struct vmm_size *ret,
+                 struct err *err);
+/* CPUs in a list such as "0-3,7"; 0 when it is none. */
+unsigned cpu_list_count(const char *list);
+
+/* ---- acquire.c: leases, cgroup, sockets ---- */
+struct identity_range;
+int lease_range(const struct setup_context *context, char *ledger, size_t size, struct identity_range *ret,
+                struct err *err);
+int sandbox_lease(struct sandbox *s, struct err *err);
+int sandbox_make_cgroup(struct sandbox *s, struct err *err);
+int sandbox_make_sockets(struct sandbox *s, struct err *err);
+/* What the whole sandbox may take from the host. */
+struct cgroup_limits;
+void cgroup_limits_of(const struct oci_resources *resources, const struct vmm_size *size, struct cgroup_limits *ret);
+int join_cgroup(pid_t pid, void *cgroup, struct err *err); /* confine_plan.prepare; data: the path, "" none */
+
+/* ---- spawn_*.c ---- */
+int spawn_monitor(struct sandbox *s, struct err *err);
+int spawn_share(struct sandbox *s, struct err *err);
+int spawn_vmm(struct sandbox *s, struct err *err);
+int spawn_standin(struct sandbox *s, struct err *err);
+/* A stand-in's plan; fds and names must outlive the spawning. */
+struct standin {
+    const struct setup_context *context;
+    uid_t uid;
+    int monitor_pidfd;
+    int socket;
+    int terminal;      /* pty slave, -EBADF none */
+    int net_namespace; /* -EBADF: a new one */
+    const char *cgroup;
+};
+int standin_spawn(const struct standin *standin, struct process *ret, struct err *err);
+int open_program(const struct setup_context *context, const char *name, int *ret, struct err *err);
+int open_null(int *ret, struct err *err);
+void limit(struct confine_plan *plan, int resource, rlim_t value);
+
+/* ---- stdio.c ---- */
+void stdio_init(struct stdio *stdio);
+void stdio_done(struct stdio *stdio);
+/* fds: the caller's, -EBADF for nothing. rows, columns: 0 unknown. */
+int stdio_prepare(struct stdio *stdio, bool terminal, const int fds[3], unsigned rows, unsigned columns,
+                  struct err *err);
+int stdio_send_master(const struct stdio *stdio, int console_socket, struct err *err);
+
+/* ---- ends.c: ending processes ---- */
+/* SIGKILL and wait until it is gone, at most 10 s; it is reaped if it is our child. pidfd stays open. */
+int end_process(int pidfd, const char *role, struct err *err);
+/* Wait only. 0, or -ETIMEDOUT. */
+int await_process(int pidfd, int msec);

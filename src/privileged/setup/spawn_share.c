@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "privileged/probe/probe.h"
+#include "privileged/setup/internal.h"
+#include "shared/base/cleanup.h"
+#include "shared/base/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+struct exports {
+    struct share_export *list;
+    size_t count;
+};
+
+static void exports_done(struct exports *e) {
+    for (size_t i = 0; i < e->count; i++)
+        free((char *)(uintptr_t)e->list[i].name);
+    free(e->list);
+}
+
+static int add_export(struct exports *e, const char *source, char *name, bool readonly, bool recursive,
+                      struct err *err) {
+    if (!name)
+        return err_set(err, ENOMEM, "out of memory");
+    e->list[e->count++] =
+        (struct share_export){.source = source, .name = name, .readonly = readonly, .recursive = recursive};
+    return 0;
+}
+
+/* The root file system and the sources of bind mounts. */
+static int list_exports(const struct sandbox *s, struct exports *e, struct err *err) {
+    e->list = calloc(s->spec->n_mounts + 1, sizeof *e->list);
+    if (!e->list)
+        return err_set(err, ENOMEM, "out of memory");
+    int r = 0;
+    if (!s->disk_type) /* writable even if root.readonly: the guest makes mount points before it turns it read-only */
+        r = add_export(e, s->rootfs, text_format("%s/rootfs", s->request->id), false, true, err);
+    for (size_t i = 0; r >= 0 && i < s->spec->n_mounts; i++)
+        if (s->mounts[i].source)
+            r = add_export(e, s->mounts[i].source, plan_share_name(s->request->id, i), s->mounts[i].readonly,
+                           s->mounts[i].recursive, err);
+    return r;
+}
+
+static int require_server(struct sandbox *s, struct err *err) {
+    enum share_server kind;
+    return s->machine.file_server
+               ? 0
+               : share_find_server(s->context->config->qemu.virtio_fs_daemon, &kind, &s->machine.file_server, err);
+}
+
+static int start_server(struct sandbox *s, const char *probe_dir, struct err *err) {
+    static const char *const caches[] = {"auto", "always", "metadata", "never"};
+    const char *cache = caches[0];
+    for (size_t i = 0; i < ARRAY_SIZE(caches); i++)
+        if (strcmp(s->context->config->qemu.virtio_fs_cache, caches[i]) == 0)
+            cache = caches[i];
+    if (strcmp(s->context->config->qemu.virtio_fs_cache, "none") == 0)
+        cache = "never";
+    int r = probe_closure(probe_dir, s->machine.file_server, &s->server_files, err);
+    if (r < 0)
+        return r;
+    struct share share = {
+        .kind = s->machine.file_server_is_rust ? SHARE_SERVER_RUST : SHARE_SERVER_C,
+        .server_path = s->machine.file_server,
+        .server_files = s->server_files,
+        .cache = cache,
+        .uid = s->state->uids[UID_FILE_SERVER],
+        .listen_fd = s->share_listen,
+        .stderr_fd = s->share_stderr,
+        .pid_namespace_of = s->monitor.pidfd,
+    };
+    struct confine_plan *plan = &s->file_server.plan;
+    r = share_plan(&share, plan, &s->server_strings, err);
+    if (r < 0)
+        return r;
+    plan->prepare = join_cgroup;
+    plan->prepare_data = s->cgroup;
+    return confine_spawn(plan, &s->file_server.pid, &s->file_server.pidfd, err);
+}
+
+int spawn_share(struct sandbox *s, struct err *err) {
+    _cleanup_(exports_done) struct exports exports = {0};
+    _cleanup_free_ char *probe_dir = NULL;
+    int r = list_exports(s, &exports, err);
+    if (r < 0 || exports.count == 0)
+        return r;
+    r = require_server(s, err);
+    if (r >= 0)
+        r = machine_probe_dir(s->context, &probe_dir, err);
+    if (r >= 0)
+        r = share_sockets(s->owner, &s->share_listen, &s->vmm_share, err);
+    if (r >= 0)
+        r = start_server(s, probe_dir, err);
+    if (r < 0)
+        return r;
+    close_fd(&s->share_listen);
+    if (state_process_of(s->file_server.pid, &s->state->file_server) < 0)
+        return err_set(err, ESRCH, "the file server ended as soon as it was started");
+    r = state_save(s->dir, s->state, err);
+    return r < 0 ? r : share_attach(s->file_server.pidfd, exports.list, exports.count, err);
+}
