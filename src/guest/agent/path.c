@@ -152,7 +152,8 @@ int path_make_parent(int root_fd, const char *path, const char **ret_name, struc
 
 int path_open_plain(int root_fd, const char *path) {
     struct open_how how = {
-        .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+        /* Without O_NOFOLLOW, which would return a link at the end as itself. */
+        .flags = O_PATH | O_CLOEXEC,
         .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
     };
     for (int tries = 0; tries < 32; tries++) {
