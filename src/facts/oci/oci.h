@@ -7,6 +7,12 @@
  * Strings are never NULL unless the comment says so. Arrays come with a count.
  * "unset" is told by a has_ flag. Unknown members are ignored, as the
  * specification demands; a member of the wrong type is an error with its path.
+ * A member that asks for a limit or a mapping that minka would not enforce is
+ * refused, since a container that quietly lacks it is worse than none.
+ *
+ * All that a structure points to belongs to it: the oci_*_free() functions take
+ * only what the parser of the same name returned, and a copy of the structure
+ * (to run another command, say) is valid as long as the original.
  */
 #pragma once
 
@@ -37,7 +43,7 @@ struct oci_process {
     char *cwd; /* absolute */
     uint32_t uid, gid;
     bool has_umask;
-    uint32_t umask;
+    uint32_t umask; /* at most 0777 */
     uint32_t *additional_gids;
     size_t n_additional_gids;
     bool has_capabilities;
@@ -100,7 +106,7 @@ struct oci_device_rule {
 struct oci_resources {
     struct oci_device_rule *device_rules; /* in order */
     size_t n_device_rules;
-    /* memory: bytes; -1 = unlimited */
+    /* memory: bytes; -1 = unlimited; 0 was unset, as are cpu shares, quota, period and blkio weight of 0 */
     bool has_memory_limit, has_memory_reservation, has_memory_swap, has_memory_swappiness;
     int64_t memory_limit, memory_reservation, memory_swap;
     uint64_t memory_swappiness;
@@ -227,5 +233,5 @@ struct buf;
 int oci_state_json(struct buf *out, const char *version, const char *id, const char *status, int pid,
                    const char *bundle, const struct oci_pair *annotations, size_t n_annotations);
 
-/* The template that `minka spec` writes. */
+/* The template that `minka spec` writes. rootless: maps the caller's effective uid and gid to 0. */
 int oci_spec_template(struct buf *out, bool rootless);
