@@ -23,6 +23,8 @@ struct plan_host_mount {
     bool is_file;  /* filled in by setup, after looking */
     bool readonly; /* the share's bind can be read-only on the host as well */
     bool recursive; /* rbind */
+    char *size_of; /* a tmpfs of the host in whose place the guest gets one of its own (/dev/shm); else NULL */
+    uint64_t size; /* filled in by setup: the size of size_of's file system in bytes, 0 unknown */
 };
 
 struct plan_host {
@@ -32,6 +34,7 @@ struct plan_host {
     const char *disk_serial, *disk_type; /* NULL: the root is GUEST_SHARE_PATH/ID/rootfs */
     struct plan_host_mount *mounts; /* spec->n_mounts of them, from plan_host_mounts() and then setup */
     bool joins_sandbox;     /* a further container of a pod: namespaces with a path are the sandbox's */
+    bool no_new_keyring;    /* create --no-new-keyring */
 };
 
 /*
@@ -44,7 +47,10 @@ void plan_host_mounts_free(struct plan_host_mount *mounts, size_t count);
 /* Where mount i of the container appears in the guest: GUEST_SHARE_PATH/ID/<i>. For setup and plan alike. */
 char *plan_share_name(const char *container_id, size_t mount_index); /* "ID/3", relative to the share */
 
-/* Second pass: the packed minka.plan.v1.Container. */
+/*
+ * Second pass: the packed minka.plan.v1.Container. Returns how many of the host's devices were left out because they
+ * came with a privileged container: worth one warning, never an error.
+ */
 int plan_container(const struct oci_spec *spec, const struct plan_host *host, struct buf *ret, struct err *err);
 
 /* The packed minka.agent.v1.ExecRequest. spec gives seccomp and the defaults of the container. */
@@ -56,6 +62,9 @@ int plan_update(const struct oci_resources *resources, const char *container_id,
 
 /* A plan as text, one line per step, for golden files and --debug. message: "container", "exec" or "update". */
 int plan_print(const char *message, const struct buf *packed, struct buf *ret, struct err *err);
+
+/* How many CPUs a cpuset list names ("0-3,8"). -EINVAL when it is none. */
+int plan_cpuset_count(const char *list, unsigned *ret);
 
 /* Which module groups of the guest image (docs/guest-image.md) a disk of this type needs, NULL-terminated, static. */
 const char *const *plan_disk_modules(const char *disk_type);
