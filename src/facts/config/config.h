@@ -21,25 +21,25 @@ enum config_machine { CONFIG_MACHINE_MICROVM, CONFIG_MACHINE_Q35 };
 
 struct config {
     struct {
-        char *path;             /* of the QEMU binary */
-        char *kernel, *initrd;  /* "" = the newest image that `minka image` built */
+        char *path;            /* of the QEMU binary */
+        char *kernel, *initrd; /* "" = the newest image that `minka image` built */
         char *kernel_params;
-        char *firmware;         /* "" = found beside QEMU */
+        char *firmware; /* "" = found beside QEMU */
         enum config_machine machine_type;
         enum config_accel accel;
         unsigned default_vcpus, default_maxvcpus; /* max 0 = the host's */
         uint64_t default_memory;                  /* MiB */
-        bool seccompsandbox;    /* QEMU's own -sandbox, all denied */
-        char *virtio_fs_daemon; /* "" = found */
-        char *virtio_fs_cache;  /* auto, always, metadata, never/none */
+        bool seccompsandbox;                      /* QEMU's own -sandbox, all denied */
+        char *virtio_fs_daemon;                   /* "" = found */
+        char *virtio_fs_cache;                    /* auto, always, metadata, never/none */
         bool enable_debug;
     } qemu;
     struct {
-        unsigned dial_timeout;  /* seconds until the guest must have answered */
+        unsigned dial_timeout; /* seconds until the guest must have answered */
     } agent;
     struct {
-        char *image_dir;        /* where `minka image` keeps guest images */
-        char *libexec_dir;      /* minka-monitor, minka-standin, minka-agent, minka-image */
+        char *image_dir;                        /* where `minka image` keeps guest images */
+        char *libexec_dir;                      /* minka-monitor, minka-standin, minka-agent, minka-image */
         uint32_t id_range_start, id_range_size; /* uids and gids to lease */
         bool enable_debug;
     } runtime;

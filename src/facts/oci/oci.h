@@ -24,7 +24,8 @@
 
 enum { OCI_CONFIG_MAX = 32 << 20, OCI_MOUNTS_MAX = 4096, OCI_DEVICES_MAX = 8192 };
 
-struct oci_capabilities { /* bit n = capability n; unknown names were dropped with a warning by the specification's rule */
+struct oci_capabilities { /* bit n = capability n; unknown names were dropped with a warning by the specification's rule
+                           */
     uint64_t bounding, effective, inheritable, permitted, ambient;
 };
 
@@ -36,7 +37,7 @@ struct oci_rlimit {
 struct oci_process {
     bool terminal;
     uint32_t console_rows, console_columns; /* 0 = unset */
-    char **args; /* NULL-terminated, at least one */
+    char **args;                            /* NULL-terminated, at least one */
     size_t n_args;
     char **env;
     size_t n_env;
@@ -73,11 +74,18 @@ struct oci_mount {
     char *source;      /* "" when absent; a relative bind source is relative to the bundle */
     char **options;    /* NULL-terminated, may be empty */
     size_t n_options;
-    bool is_bind;      /* type "bind", or option bind/rbind */
+    bool is_bind; /* type "bind", or option bind/rbind */
 };
 
 enum oci_namespace_type {
-    OCI_NS_MOUNT, OCI_NS_PID, OCI_NS_NETWORK, OCI_NS_IPC, OCI_NS_UTS, OCI_NS_USER, OCI_NS_CGROUP, OCI_NS_TIME,
+    OCI_NS_MOUNT,
+    OCI_NS_PID,
+    OCI_NS_NETWORK,
+    OCI_NS_IPC,
+    OCI_NS_UTS,
+    OCI_NS_USER,
+    OCI_NS_CGROUP,
+    OCI_NS_TIME,
     OCI_NS_COUNT
 };
 struct oci_namespace {
@@ -85,7 +93,9 @@ struct oci_namespace {
     char *path; /* NULL: a new one */
 };
 
-struct oci_id_mapping { uint32_t container_id, host_id, size; };
+struct oci_id_mapping {
+    uint32_t container_id, host_id, size;
+};
 
 struct oci_device {
     char *path; /* absolute */
@@ -97,7 +107,7 @@ struct oci_device {
 
 struct oci_device_rule {
     bool allow;
-    char type;            /* 'a', 'b', 'c' */
+    char type; /* 'a', 'b', 'c' */
     bool has_major, has_minor;
     int64_t major, minor;
     bool read, write, mknod;
@@ -119,9 +129,14 @@ struct oci_resources {
     int64_t pids_limit; /* <= 0: unlimited */
     bool has_blkio_weight;
     uint32_t blkio_weight;
-    struct oci_hugepage_limit { char *page_size; uint64_t limit; } *hugepage_limits;
+    struct oci_hugepage_limit {
+        char *page_size;
+        uint64_t limit;
+    } * hugepage_limits;
     size_t n_hugepage_limits;
-    struct oci_unified { char *file, *value; } *unified; /* cgroup v2 files, verbatim */
+    struct oci_unified {
+        char *file, *value;
+    } * unified; /* cgroup v2 files, verbatim */
     size_t n_unified;
 };
 
@@ -155,8 +170,13 @@ struct oci_seccomp {
 };
 
 enum oci_hook_kind {
-    OCI_HOOK_PRESTART, OCI_HOOK_CREATE_RUNTIME, OCI_HOOK_CREATE_CONTAINER, OCI_HOOK_START_CONTAINER,
-    OCI_HOOK_POSTSTART, OCI_HOOK_POSTSTOP, OCI_HOOK_COUNT
+    OCI_HOOK_PRESTART,
+    OCI_HOOK_CREATE_RUNTIME,
+    OCI_HOOK_CREATE_CONTAINER,
+    OCI_HOOK_START_CONTAINER,
+    OCI_HOOK_POSTSTART,
+    OCI_HOOK_POSTSTOP,
+    OCI_HOOK_COUNT
 };
 struct oci_hook {
     char *path; /* absolute */
@@ -167,9 +187,14 @@ struct oci_hook {
     bool has_timeout;
     uint32_t timeout_sec;
 };
-struct oci_hook_list { struct oci_hook *hooks; size_t count; };
+struct oci_hook_list {
+    struct oci_hook *hooks;
+    size_t count;
+};
 
-struct oci_pair { char *key, *value; };
+struct oci_pair {
+    char *key, *value;
+};
 
 struct oci_spec {
     char *version;
