@@ -35,9 +35,10 @@ size_t ttrpc_stream_backlog(const struct ttrpc_stream *s) {
 }
 
 static void update_events(struct ttrpc_stream *s) {
-    /* A write error is reported from the loop, never from inside a send: ask for a wake-up. */
-    bool want_out = ttrpc_stream_backlog(s) > 0 || s->write_error;
-    (void)loop_source_set_events(s->source, EPOLLIN | (want_out ? (uint32_t)EPOLLOUT : 0));
+    (void)loop_source_set_events(s->source, EPOLLIN | (ttrpc_stream_backlog(s) > 0 ? (uint32_t)EPOLLOUT : 0));
+    /* A write error is reported from the loop, never from inside a send. */
+    if (s->write_error)
+        (void)loop_timer_set(s->wake, 0);
 }
 
 static void trim(struct buf *buf) {
@@ -100,6 +101,7 @@ void ttrpc_stream_abort(struct ttrpc_stream *s, int code) {
 static void end(struct ttrpc_stream *s, const struct err *why) {
     s->ended = true;
     s->source = loop_source_free(s->source);
+    s->wake = loop_source_free(s->wake);
     s->on_end(s->data, why); /* may free s */
 }
 
@@ -184,7 +186,13 @@ static void on_ready(void *data, uint32_t events) {
         return end(s, &err);
     }
     if (got == FILL_BLOCKED && (events & EPOLLHUP))
-        end(s, &err); /* a virtio port whose host side has gone */
+        return end(s, &err); /* a virtio port whose host side has gone */
+    if (s->write_error) /* what the peer still says comes first */
+        (void)loop_timer_set(s->wake, 0);
+}
+
+static void on_wake(void *data) {
+    on_ready(data, 0);
 }
 
 int ttrpc_stream_open(struct ttrpc_stream *s, struct loop *loop, int fd, ttrpc_frame_fn *on_frame,
@@ -194,6 +202,8 @@ int ttrpc_stream_open(struct ttrpc_stream *s, struct loop *loop, int fd, ttrpc_f
     *s = (struct ttrpc_stream){.fd = fd, .on_frame = on_frame, .on_end = on_end, .data = data};
     s->is_socket = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
     int r = fd_set_nonblock(fd, 1);
+    if (r == 0)
+        r = loop_add_timer(loop, -1, on_wake, s, &s->wake);
     if (r == 0)
         r = loop_add_fd(loop, fd, EPOLLIN, on_ready, s, &s->source);
     if (r < 0)
@@ -205,6 +215,7 @@ void ttrpc_stream_close(struct ttrpc_stream *s) {
     if (s->freed)
         *s->freed = true;
     s->source = loop_source_free(s->source);
+    s->wake = loop_source_free(s->wake);
     buf_done(&s->in);
     buf_done(&s->out);
 }

@@ -23,6 +23,7 @@ struct ttrpc_stream {
     int fd;
     bool is_socket;
     struct loop_source *source;
+    struct loop_source *wake; /* timer: report a write error soon */
     struct buf in;
     struct buf out;
     size_t written;  /* bytes of out that the kernel has taken */

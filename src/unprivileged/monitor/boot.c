@@ -82,10 +82,8 @@ static void on_hello(void *data, const struct err *why, const ProtobufCMessage *
     struct monitor *m = data;
     const Minka__Agent__V1__HelloResponse *hello = (const Minka__Agent__V1__HelloResponse *)reply;
     struct err err = *why;
-    if (why->code) {
-        (void)err_wrap(&err, "the guest does not accept this minka");
+    if (why->code) /* an agent of another protocol says so itself */
         return monitor_fail(m, &err);
-    }
     if (hello->protocol != AGENT_PROTOCOL) {
         char version[64];
         (void)snprintf(version, sizeof version, "%s", hello->version);

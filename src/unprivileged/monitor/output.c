@@ -5,6 +5,7 @@
 #include <string.h>
 
 static void set_writable_wakeup(struct output *o, bool wanted);
+static void pull(struct output *o, unsigned reserved);
 
 void output_init(struct output *o, struct process *process, uint32_t stream, int fd) {
     *o = (struct output){.process = process, .stream = stream, .ended = fd < 0};
@@ -104,17 +105,24 @@ static void on_output(void *data, const struct err *why, const ProtobufCMessage 
         (void)err_set(&err, EBADMSG, "the guest sent more output than it was asked for");
         return p->violated(p->data, &err);
     }
-    if (o->host.fd >= 0 && response->data.len > 0 && !o->discard)
-        accept_data(o, response->data.data, response->data.len);
     if (response->eof || response->drained)
         o->ended = true;
+    /* The guest reads the next piece while this one is handed over, if both can be held. */
+    pull(o, 1);
+    if (o->host.fd >= 0 && response->data.len > 0 && !o->discard)
+        accept_data(o, response->data.data, response->data.len);
     output_pull(o);
     process_progress(p);
 }
 
 void output_pull(struct output *o) {
+    pull(o, 0);
+}
+
+static void pull(struct output *o, unsigned reserved) {
     struct process *p = o->process;
-    while (!o->ended && o->asked + o->n_waiting < OUTPUT_AHEAD) {
+    /* One at a time, as the agent has it: a pipe has one reader. */
+    if (!o->ended && o->asked == 0 && o->n_waiting + reserved < OUTPUT_AHEAD) {
         Minka__Agent__V1__ReadRequest message = MINKA__AGENT__V1__READ_REQUEST__INIT;
         message.container = p->container;
         message.process = p->id;

@@ -7,9 +7,9 @@
  *     guest says it has ended -> outputs are drained; DRAIN_MSEC without progress gives up
  *       -> host descriptors closed -> stand-in told -> its socket closes, or STANDIN_MSEC -> gone
  *
- * Output is pulled: at most OUTPUT_AHEAD pieces of OUTPUT_PIECE bytes per stream are asked for or waiting for the
- * host's reader, so that a slow reader holds up its own stream only and memory stays flat. Input goes one piece at a
- * time. The guest is not trusted: what it sends beyond what was asked for is an error.
+ * Output is pulled, one piece of at most OUTPUT_PIECE bytes at a time, and at most OUTPUT_AHEAD pieces per stream are
+ * asked for or waiting for the host's reader, so that a slow reader holds up its own stream only and memory stays flat.
+ * Input goes one piece at a time. The guest is not trusted: what it sends beyond what was asked for is an error.
  */
 #pragma once
 
@@ -43,7 +43,7 @@ struct output {
     struct loop_source *source; /* only while something waits */
     struct output_piece waiting[OUTPUT_AHEAD];
     unsigned n_waiting;
-    unsigned asked; /* ReadOutput calls in flight */
+    unsigned asked; /* ReadOutput calls in flight, 0 or 1 */
     bool ended;     /* nothing more will come */
     bool discard;   /* the host's reader has gone: the guest is still drained */
 };
