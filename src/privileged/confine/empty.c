@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -44,53 +45,102 @@ static int open_mount_namespace(int pidfd, struct err *err) {
     return take_fd(&ns);
 }
 
-_Noreturn static void helper(int ns, int report, int (*fn)(void *data, struct err *err), void *data) {
+struct job {
+    int (*fn)(void *data, struct err *err);
+    void *data;
+    int *fds; /* that fn opened; sent back on success */
+    size_t n_fds;
+};
+
+_Noreturn static void helper(int ns, int report, const struct job *job) {
     struct err err = {0};
     int r = setns(ns, CLONE_NEWNS); /* root and working directory too: setns(2) */
     if (r < 0)
         r = confine_errno(&err, "cannot enter the process's mount namespace");
     else
-        r = fn(data, &err);
+        r = job->fn(job->data, &err);
     if (r >= 0)
         err.code = 0;
     else if (err.code == 0)
         (void)err_set(&err, -r, "work in the process's mount namespace failed");
-    (void)write_all(report, &err, sizeof err);
+    (void)send_with_fds(report, &err, sizeof err, job->fds, r < 0 ? 0 : job->n_fds);
     _exit(0);
 }
 
-int confine_in_mount_namespace(int pidfd, int (*fn)(void *data, struct err *err), void *data, struct err *err) {
-    _cleanup_close_ int ns = open_mount_namespace(pidfd, err);
-    if (ns < 0)
-        return ns;
-    int report[2];
-    if (pipe2(report, O_CLOEXEC) < 0)
-        return confine_errno(err, "cannot make a pipe");
-    _cleanup_close_ int in = report[0], out = report[1];
-    pid_t pid = fork();
-    if (pid < 0)
-        return confine_errno(err, "cannot make a helper process");
-    if (pid == 0)
-        helper(ns, out, fn, data);
-    close_fd(&out);
-    struct err answer = {0};
-    struct pollfd ready = {.fd = in, .events = POLLIN};
+static int receive_report(int report, const struct job *job, struct err *answer) {
+    struct pollfd ready = {.fd = report, .events = POLLIN};
     int n;
     do
         n = poll(&ready, 1, HELPER_MSEC);
     while (n < 0 && errno == EINTR);
-    /* One write of less than PIPE_BUF bytes arrives whole: pipe(7). */
-    int r = n == 1 ? read_all(in, &answer, sizeof answer) : -ETIMEDOUT;
+    if (n != 1)
+        return -ETIMEDOUT;
+    size_t n_fds = 0;
+    if (receive_with_fds(report, answer, sizeof *answer, job->fds, job->n_fds, &n_fds) != (ssize_t)sizeof *answer)
+        return -ECHILD;
+    answer->text[ERR_TEXT_MAX - 1] = '\0';
+    return answer->code == 0 && n_fds != job->n_fds ? -EPROTO : 0;
+}
+
+static int run_job(int pidfd, const struct job *job, struct err *err) {
+    _cleanup_close_ int ns = open_mount_namespace(pidfd, err);
+    if (ns < 0)
+        return ns;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return confine_errno(err, "cannot make a socket pair");
+    _cleanup_close_ int in = pair[0], out = pair[1];
+    pid_t pid = fork();
+    if (pid < 0)
+        return confine_errno(err, "cannot make a helper process");
+    if (pid == 0)
+        helper(ns, out, job);
+    close_fd(&out);
+    struct err answer = {0};
+    int r = receive_report(in, job, &answer);
     if (r < 0)
         (void)kill(pid, SIGKILL);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     if (r < 0)
         return err_set(err, -r, "the helper in the process's mount namespace gave no answer");
-    if (answer.code == 0)
-        return 0;
-    answer.text[ERR_TEXT_MAX - 1] = '\0';
-    return err_set(err, answer.code, "%s", answer.text);
+    return answer.code == 0 ? 0 : err_set(err, answer.code, "%s", answer.text);
+}
+
+int confine_in_mount_namespace(int pidfd, int (*fn)(void *data, struct err *err), void *data, struct err *err) {
+    return run_job(pidfd, &(struct job){.fn = fn, .data = data}, err);
+}
+
+struct view {
+    int proc;
+    int fds[2]; /* mountinfo, root */
+};
+
+/* A task's mountinfo shows the namespace that the task is in when the file is opened, from its root. */
+static int open_view(void *data, struct err *err) {
+    struct view *v = data;
+    v->fds[0] = openat(v->proc, "thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
+    v->fds[1] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return v->fds[0] < 0 || v->fds[1] < 0 ? confine_errno(err, "cannot look at the process's mounts") : 0;
+}
+
+int confine_view(pid_t pid, int *ret_mountinfo, int *ret_root, struct err *err) {
+    _cleanup_close_ int pidfd = pidfd_open(pid, 0);
+    if (pidfd < 0)
+        return err_set(err, ESRCH, "the process has ended");
+    _cleanup_close_ int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (proc < 0)
+        return confine_errno(err, "cannot open /proc");
+    struct view v = {.proc = proc, .fds = {-EBADF, -EBADF}};
+    int r = run_job(pidfd, &(struct job){.fn = open_view, .data = &v, .fds = v.fds, .n_fds = 2}, err);
+    if (r < 0) {
+        close_fd(&v.fds[0]);
+        close_fd(&v.fds[1]);
+        return r;
+    }
+    *ret_mountinfo = v.fds[0];
+    *ret_root = v.fds[1];
+    return 0;
 }
 
 struct emptying {
@@ -194,13 +244,11 @@ static int compare_depth(const void *a, const void *b) {
 
 int confine_empty(const struct confine_plan *plan, int pidfd, pid_t pid, struct err *err) {
     struct err why = {0};
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%d", pid);
-    _cleanup_close_ int proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (proc < 0)
-        return err_set(err, ESRCH, "the %s has ended", plan->role);
+    _cleanup_close_ int mountinfo = -EBADF, root = -EBADF;
     struct emptying e = {.plan = plan};
-    int r = confine_list_mounts(proc, &e.mounts, &e.count, &why);
+    int r = confine_view(pid, &mountinfo, &root, &why);
+    if (r == 0)
+        r = confine_list_mounts(mountinfo, &e.mounts, &e.count, &why);
     if (r == 0) {
         if (e.count > 1)
             qsort(e.mounts, e.count, sizeof *e.mounts, compare_depth);

@@ -21,6 +21,12 @@ int confine_plan_check(const struct confine_plan *plan, struct err *err);
 /* The id inside the plan's user namespace that is `outside` outside. false: not mapped. */
 bool confine_map_inside(const struct confine_plan *plan, uint32_t outside, uint32_t *ret_inside);
 
+/*
+ * Who shall own the file that the process must not be able to read: root, or, when the process keeps capabilities in a
+ * user namespace of its own, somebody over whom they have no power, because he is not mapped there. false: all are.
+ */
+bool confine_stranger(const struct confine_plan *plan, uint32_t *ret_id);
+
 /* Whether this user namespace forbids setgroups(2), so that nobody can drop supplementary groups. */
 bool confine_groups_denied(void);
 
@@ -73,14 +79,20 @@ extern const struct confine_property confine_properties[]; /* ends with name NUL
 int confine_prove_ready(const struct confine_plan *plan, pid_t pid, const struct confine_message *ready,
                         struct err *err);
 
-/* Mounts of a process, from its mountinfo. */
+/*
+ * Descriptors of the mountinfo and the root directory of the process's mount namespace, as one sees them who is in the
+ * namespace's root; the process itself may have called chroot(2).
+ */
+int confine_view(pid_t pid, int *ret_mountinfo, int *ret_root, struct err *err);
+
+/* Mounts, from an open mountinfo. */
 struct confine_mounted {
     char *point; /* unescaped */
     char *type;
     bool readonly; /* the mount, not the file system */
     bool nosuid, nodev, noexec;
 };
-int confine_list_mounts(int proc, struct confine_mounted **ret, size_t *ret_count, struct err *err);
+int confine_list_mounts(int mountinfo, struct confine_mounted **ret, size_t *ret_count, struct err *err);
 void confine_free_mounts(struct confine_mounted *mounts, size_t count);
 
 /* path is below (or is) directory. */

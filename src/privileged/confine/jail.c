@@ -129,8 +129,8 @@ static int place_file_system(const struct confine_mount *m, int parent, const ch
     return tree < 0 ? tree : attach(tree, parent, name, m->target, err);
 }
 
-/* The content of file as a new one at parent/name, which nobody but root can read: 0111. */
-static int place_copy(int file, int parent, const char *name, struct err *err) {
+/* The content of file as a new one at parent/name, which the process cannot read: 0111, and a stranger's. */
+static int place_copy(const struct confine_plan *plan, int file, int parent, const char *name, struct err *err) {
     struct stat st;
     _cleanup_close_ int copy = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0700);
     if (copy < 0 || fstat(file, &st) < 0)
@@ -142,6 +142,9 @@ static int place_copy(int file, int parent, const char *name, struct err *err) {
         if (n == 0)
             return err_set(err, EIO, "%s became shorter while it was copied", name);
     }
+    uint32_t owner;
+    if (confine_stranger(plan, &owner) && fchown(copy, owner, owner) < 0)
+        return confine_errno(err, "cannot set the owner of the copy of %s", name);
     if (fchmod(copy, 0111) < 0)
         return confine_errno(err, "cannot set the mode of the copy of %s", name);
     return 0;
@@ -159,7 +162,7 @@ static int place(const struct confine_plan *plan, const struct confine_mount *m,
             _cleanup_close_ int file = open(m->source, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
             if (file < 0)
                 return confine_errno(err, "cannot open %s", m->source);
-            return place_copy(file, parent, name, err);
+            return place_copy(plan, file, parent, name, err);
         }
         return place_bind(m, parent, name, err);
     case CONFINE_MOUNT_NODE:
@@ -196,7 +199,7 @@ static int hide_executable(const struct confine_plan *plan, int jail, int *execu
     _cleanup_close_ int file = open(path, O_RDONLY | O_CLOEXEC); /* may have been O_PATH */
     if (file < 0)
         return confine_errno(err, "cannot read its program");
-    int r = place_copy(file, jail, name, err);
+    int r = place_copy(plan, file, jail, name, err);
     if (r < 0)
         return r;
     int copy = openat(jail, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);

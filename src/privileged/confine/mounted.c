@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The mounts of a process, as its mountinfo tells them: proc_pid_mountinfo(5). */
 #include "privileged/confine/internal.h"
+#include "shared/base/buf.h"
 #include "shared/base/cleanup.h"
-#include "shared/base/fd.h"
 
 #include <string.h>
 
@@ -71,13 +71,24 @@ static int parse_line(char *line, struct confine_mounted *ret) {
     return -ENOMEM;
 }
 
-int confine_list_mounts(int proc, struct confine_mounted **ret, size_t *ret_count, struct err *err) {
-    _cleanup_free_ char *text = NULL;
-    int r = read_file(proc, "mountinfo", MOUNTINFO_MAX, &text, NULL, NULL);
-    if (r < 0) {
-        errno = -r;
-        return confine_errno(err, "cannot read the mounts of the process");
+int confine_list_mounts(int mountinfo, struct confine_mounted **ret, size_t *ret_count, struct err *err) {
+    _cleanup_buf_ struct buf content = {0};
+    for (;;) {
+        if (content.length > MOUNTINFO_MAX || buf_reserve(&content, 65536) < 0)
+            return err_set(err, ENOMEM, "the process has too many mounts");
+        ssize_t n = read(mountinfo, content.data + content.length, 65536);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return confine_errno(err, "cannot read the mounts of the process");
+        if (n == 0)
+            break;
+        content.length += (size_t)n;
     }
+    int r = 0;
+    if (!buf_string(&content))
+        return err_set(err, ENOMEM, "out of memory");
+    char *text = (char *)content.data;
     size_t lines = 0, count = 0;
     for (const char *c = text; *c; c++)
         lines += *c == '\n';

@@ -64,6 +64,39 @@ bool confine_map_inside(const struct confine_plan *plan, uint32_t outside, uint3
     return false;
 }
 
+/* Whether both maps of this process's user namespace have the id. */
+static bool is_mapped_here(uint32_t id) {
+    static const char *const maps[] = {"/proc/self/uid_map", "/proc/self/gid_map"};
+    for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
+        _cleanup_free_ char *text = NULL;
+        if (read_file(AT_FDCWD, maps[i], 65536, &text, NULL, NULL) < 0)
+            return false;
+        bool found = false;
+        unsigned inside, outside, count;
+        int used = 0;
+        for (const char *at = text; sscanf(at, " %u %u %u%n", &inside, &outside, &count, &used) == 3; at += used)
+            found = found || id - inside < count;
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+bool confine_stranger(const struct confine_plan *plan, uint32_t *ret_id) {
+    uint32_t inside;
+    *ret_id = 0;
+    if (!plan->user_namespace)
+        return true;
+    for (size_t i = 0; i < plan->n_maps; i++) {
+        uint32_t next = plan->maps[i].outside + plan->maps[i].count;
+        if (!confine_map_inside(plan, next, &inside) && is_mapped_here(next)) {
+            *ret_id = next;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool confine_groups_denied(void) {
     _cleanup_free_ char *text = NULL;
     return read_file(AT_FDCWD, "/proc/self/setgroups", 64, &text, NULL, NULL) == 0 && strcmp(text, "deny\n") == 0;

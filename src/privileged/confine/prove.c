@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <linux/nsfs.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -222,9 +223,9 @@ static int prove_user_namespace(const struct confine_subject *s, struct err *err
 /* Only root, and no process of the same uid, may look into an undumpable process: its files are root's (proc(5)). */
 static int prove_undumpable(const struct confine_subject *s, struct err *err) {
     struct stat st;
-    uint32_t root;
-    /* Root of its own user namespace may be the leased uid itself; then nobody else is in that namespace. */
-    if (s->plan->uid == 0 || (s->plan->user_namespace && confine_map_inside(s->plan, s->plan->uid, &root) && root == 0))
+    uint32_t stranger;
+    /* Where every id is mapped, the executable was readable; but then nobody else is in that user namespace. */
+    if (s->plan->uid == 0 || !confine_stranger(s->plan, &stranger))
         return 0;
     if (fstatat(s->proc, "environ", &st, AT_SYMLINK_NOFOLLOW) < 0)
         return confine_errno(err, "cannot see whether it is dumpable");
@@ -300,10 +301,25 @@ static int prove_mounts_in(const struct confine_subject *s, const struct confine
     return r;
 }
 
+/*
+ * Before execve(2) the process is in its namespace's root. Later it may have changed that, if it was let: the C file
+ * server does.
+ */
+static int open_view(const struct confine_subject *s, int *ret_mountinfo, int *ret_root, struct err *err) {
+    if (s->executed && (s->plan->keep_capabilities & (UINT64_C(1) << CAP_SYS_CHROOT)))
+        return confine_view(s->pid, ret_mountinfo, ret_root, err);
+    *ret_mountinfo = openat(s->proc, "mountinfo", O_RDONLY | O_CLOEXEC);
+    *ret_root = openat(s->proc, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret_mountinfo < 0 || *ret_root < 0 ? confine_errno(err, "cannot look at its mounts") : 0;
+}
+
 static int prove_mounts(const struct confine_subject *s, struct err *err) {
     struct confine_mounted *mounts;
     size_t count;
-    int r = confine_list_mounts(s->proc, &mounts, &count, err);
+    _cleanup_close_ int mountinfo = -EBADF, root = -EBADF;
+    int r = open_view(s, &mountinfo, &root, err);
+    if (r == 0)
+        r = confine_list_mounts(mountinfo, &mounts, &count, err);
     if (r < 0)
         return r;
     r = count > 0 ? prove_mounts_in(s, mounts, count, err) : err_set(err, EPERM, "it has no root");
@@ -315,10 +331,14 @@ static int prove_mounts(const struct confine_subject *s, struct err *err) {
 static int prove_emptied(const struct confine_subject *s, struct err *err) {
     if (!s->emptied)
         return 0;
-    int root = openat(s->proc, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *entries = root < 0 ? NULL : fdopendir(root);
+    _cleanup_close_ int mountinfo = -EBADF, root = -EBADF;
+    int r = open_view(s, &mountinfo, &root, err);
+    if (r < 0)
+        return r;
+    _cleanup_closedir_ DIR *entries = fdopendir(root);
     if (!entries)
         return confine_errno(err, "cannot list its root");
+    root = -EBADF; /* the directory's now */
     for (struct dirent *e; (e = readdir(entries));) {
         bool wanted = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
         for (size_t i = 0; i < s->plan->n_mounts; i++) {

@@ -30,6 +30,10 @@ struct share_export {
     bool recursive;
 };
 
+struct share_id_range {
+    uint32_t start, count;
+};
+
 struct share {
     enum share_server kind;
     const char *server_path;
@@ -39,13 +43,26 @@ struct share {
     int listen_fd;             /* the server's listening socket */
     int stderr_fd;             /* where its messages go */
     int pid_namespace_of;      /* pidfd of the monitor */
+    /*
+     * Host ids beyond 0..65535 that files of the share may have: the host sides of the container's own uid and gid
+     * mappings. NULL when it has none.
+     */
+    const struct share_id_range *more_ids;
+    size_t n_more_ids;
 };
 
-/* A connected pair as vhost-user wants it: a listening socket for the server and a socket connected to it. No path stays. */
+/* A connected pair as vhost-user wants it: a listening socket for the server and a socket connected to it. No path
+ * stays. */
 int share_sockets(const char *scratch_dir, int *ret_listen_fd, int *ret_connected_fd, struct err *err);
 
 /* Fill plan; strings it needs beyond its life go to *ret_strings (free_strv after spawning). */
 int share_plan(const struct share *share, struct confine_plan *plan, char ***ret_strings, struct err *err);
+
+/*
+ * When the VMM has connected and the server answers: take the server's files (and proc) out of its jail again, so that
+ * it sees the share and nothing else. confine_prove(plan, pid, true, ...) proves it.
+ */
+int share_empty(const struct confine_plan *plan, int server_pidfd, struct err *err);
 
 /* Attach trees to a running server's share. The container's directory "ID" is made as needed. */
 int share_attach(int server_pidfd, const struct share_export *exports, size_t count, struct err *err);
