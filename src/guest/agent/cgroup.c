@@ -83,7 +83,7 @@ static int set_one(int dir, const Minka__Plan__V1__CgroupSetting *setting, struc
     /* O_NONBLOCK: newer kernels then leave it to others to reclaim memory above a new limit (memory.max). */
     _cleanup_close_ int fd = openat(dir, setting->file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT) {
-        if (strcmp(setting->value, "max") == 0)
+        if (setting->optional || strcmp(setting->value, "max") == 0)
             return 0; /* without a controller nothing is limited */
         return err_set(err, EOPNOTSUPP, "the guest's kernel cannot limit %s: it has no such cgroup setting",
                        setting->file);
