@@ -13,7 +13,9 @@
 enum { PORT_APPEAR_MSEC = 30000 };
 
 static int run(struct agent *agent, struct err *err) {
-    int r = boot_mount(err);
+    int r = root_leave_initramfs(err);
+    if (r == 0)
+        r = boot_mount(err);
     if (r == 0)
         r = boot_load_modules(err);
     if (r < 0)
