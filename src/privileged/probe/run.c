@@ -32,7 +32,7 @@ static int fail_at(struct failure *failure, const char *step) {
     return -1;
 }
 
-static int limit(int resource, rlim_t value) {
+static int limit(__rlimit_resource_t resource, rlim_t value) {
     const struct rlimit limits = {.rlim_cur = value, .rlim_max = value};
     return setrlimit(resource, &limits);
 }
