@@ -30,5 +30,6 @@ int cgroup_create(const char *path, const struct cgroup_limits *limits, bool roo
 int cgroup_add(const char *path, pid_t pid, struct err *err);
 int cgroup_update(const char *path, const struct cgroup_limits *limits, struct err *err);
 
-/* SIGKILL whatever is left in it and remove it from every hierarchy, with a deadline of 5 s. Not being there is fine. */
+/* SIGKILL whatever is left in it and remove it from every hierarchy, with a deadline of 5 s. Not being there is fine.
+ */
 int cgroup_remove(const char *path, struct err *err);
