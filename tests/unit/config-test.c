@@ -337,7 +337,8 @@ static void test_write(void **state) {
     assert_string_equal(b->qemu.kernel_params, "a=\"b c\" \\ \t\xc3\xa4");
     assert_true(b->runtime.enable_debug);
     _cleanup_free_ char *scdoc = written(config_write_scdoc);
-    assert_non_null(strstr(scdoc, "## [hypervisor.qemu]\n\n*path* = \"/usr/bin/qemu-system-x86\\_64\"\n\tThe QEMU "));
+    assert_non_null(strstr(scdoc, "## [hypervisor.qemu]\n\n*path* = \"/usr/bin/qemu-system-x86\\_64\"\n\t"
+                                  "The QEMU "));
 }
 
 /* ---- files ---- */

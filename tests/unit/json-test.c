@@ -64,7 +64,7 @@ static void test_grammar_refuses(void **state) {
         "{\"a\":1} {}",
         "[1]]",
         "nul",
-        "nulll",
+        "nullx",
         "True",
         "TRUE",
         "NaN",

@@ -20,27 +20,35 @@ struct json {
     char *name;
 };
 
+static int tokenize(const char *text, size_t length, const char *name, struct json_object **ret, struct err *err) {
+    struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
+    if (!tokener)
+        return err_set(err, ENOMEM, "%s: not enough memory", name);
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+    struct json_object *top = json_tokener_parse_ex(tokener, text, (int)length);
+    /* A number at the top could go on with the next byte; the terminator says that it does not. */
+    if (json_tokener_get_error(tokener) == json_tokener_continue)
+        top = json_tokener_parse_ex(tokener, "", 1);
+    enum json_tokener_error error = json_tokener_get_error(tokener);
+    json_tokener_free(tokener);
+    if (error != json_tokener_success)
+        return err_set(err, EINVAL, "%s: %s", name, json_tokener_error_desc(error));
+    *ret = top;
+    return 0;
+}
+
 int json_parse(const char *text, size_t length, const char *name, struct json **ret, struct err *err) {
     if (length > INT_MAX) /* json_tokener_parse_ex() counts in int */
         return err_set(err, EFBIG, "%s: the document is too large", name);
     int r = json_check_text(text, length, name, err);
     if (r < 0)
         return r;
-    struct json *json __attribute__((cleanup(json_freep))) = calloc(1, sizeof *json);
-    if (json)
-        json->name = strdup(name);
-    struct json_tokener *tokener = json && json->name ? json_tokener_new_ex(JSON_DEPTH_MAX + 2) : NULL;
-    if (!tokener)
+    _cleanup_json_ struct json *json = calloc(1, sizeof *json);
+    if (!json || !(json->name = strdup(name)))
         return err_set(err, ENOMEM, "%s: not enough memory", name);
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-    json->top = json_tokener_parse_ex(tokener, text, (int)length);
-    /* A number at the top could go on with the next byte; the terminator says that it does not. */
-    if (json_tokener_get_error(tokener) == json_tokener_continue)
-        json->top = json_tokener_parse_ex(tokener, "", 1);
-    enum json_tokener_error error = json_tokener_get_error(tokener);
-    json_tokener_free(tokener);
-    if (error != json_tokener_success)
-        return err_set(err, EINVAL, "%s: %s", name, json_tokener_error_desc(error));
+    r = tokenize(text, length, name, &json->top, err);
+    if (r < 0)
+        return r;
     *ret = take_ptr(json);
     return 0;
 }
