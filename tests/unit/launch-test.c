@@ -144,6 +144,22 @@ static void test_limits(void **state) {
     fixture_expect(&plan, "17\n23\n0\n4\n");
 }
 
+static void test_scheduling(void **state) {
+    (void)state;
+    fixture_plan(&plan, "cut -d' ' -f19 /proc/self/stat; ionice -p $$; uname -m; cat /proc/sys/kernel/domainname");
+    Minka__Plan__V1__Scheduler scheduler = MINKA__PLAN__V1__SCHEDULER__INIT;
+    scheduler.nice = 7; /* SCHED_OTHER */
+    plan.process.scheduler = &scheduler;
+    plan.process.set_io_priority = true;
+    plan.process.io_priority = 2 << 13 | 3;
+    plan.container.set_personality = true;
+    plan.container.personality = 8; /* PER_LINUX32 */
+    plan.container.domainname = (char *)(uintptr_t) "example.net";
+    fixture_expect(&plan, "7\nbest-effort: prio 3\ni686\nexample.net\n");
+    scheduler.policy = 99;
+    fixture_expect_failure(&plan, "cannot set the scheduling policy of the process: Invalid argument");
+}
+
 static void test_commands(void **state) {
     (void)state;
     fixture_plan(&plan, "");
@@ -227,15 +243,11 @@ static void test_terminal(void **state) {
 
 static int tests(void) {
     const struct CMUnitTest list[] = {
-        cmocka_unit_test(test_surroundings),
-        cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_exit),
-        cmocka_unit_test(test_clean),
-        cmocka_unit_test(test_capabilities),
-        cmocka_unit_test(test_seccomp),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_create_then_start),
+        cmocka_unit_test(test_surroundings), cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_exit),         cmocka_unit_test(test_clean),
+        cmocka_unit_test(test_capabilities), cmocka_unit_test(test_seccomp),
+        cmocka_unit_test(test_limits),       cmocka_unit_test(test_scheduling),
+        cmocka_unit_test(test_commands),     cmocka_unit_test(test_create_then_start),
         cmocka_unit_test(test_terminal),
     };
     return cmocka_run_group_tests_name("launch", list, NULL, NULL);

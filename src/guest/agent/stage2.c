@@ -84,7 +84,8 @@ static int set_up_root(struct stage *stage, struct err *err) {
     if (r < 0)
         return r;
     /* A working directory that is missing is made, by crun and runc alike; if that fails, chdir says it. */
-    _cleanup_close_ int directory = path_make_directory(root, stage->process->cwd, NULL);
+    int directory = path_make_directory(root, stage->process->cwd, NULL);
+    close_fd(&directory);
     r = mounts_finish(stage, err);
     if (r == 0)
         r = mounts_restrict(root, stage->container, err);
