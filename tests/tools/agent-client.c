@@ -15,6 +15,7 @@
  *   feed ID PROCESS            copies this program's stdin, then closes the process's
  *   signal ID PROCESS NUMBER   signal-all ID NUMBER
  *   resize ID PROCESS ROWS COLUMNS
+ *   sleep SECONDS              nothing is read meanwhile
  *   list ID    stats ID    pause ID    resume ID    delete ID    event    shutdown
  * PROCESS is - for the container's own.
  */
@@ -206,12 +207,14 @@ static void create_plain(char *id, char *root_path, char **arguments) {
     Minka__Plan__V1__Mount *mount_pointers[ARRAY_SIZE(mounts)];
     for (size_t i = 0; i < ARRAY_SIZE(mounts); i++)
         mount_pointers[i] = &mounts[i];
-    char null_path[] = "/dev/null", ptmx_target[] = "pts/ptmx", ptmx_path[] = "/dev/ptmx";
-    Minka__Plan__V1__Device null = MINKA__PLAN__V1__DEVICE__INIT, *devices[] = {&null};
+    char null_path[] = "/dev/null", zero_path[] = "/dev/zero", ptmx_target[] = "pts/ptmx", ptmx_path[] = "/dev/ptmx";
+    Minka__Plan__V1__Device null = MINKA__PLAN__V1__DEVICE__INIT, zero = null, *devices[] = {&null, &zero};
     null.path = null_path;
-    null.mode = S_IFCHR | 0666;
-    null.major = 1;
+    zero.path = zero_path;
+    null.mode = zero.mode = S_IFCHR | 0666;
+    null.major = zero.major = 1;
     null.minor = 3;
+    zero.minor = 5;
     Minka__Plan__V1__Symlink ptmx = MINKA__PLAN__V1__SYMLINK__INIT, *symlinks[] = {&ptmx};
     ptmx.target = ptmx_target;
     ptmx.path = ptmx_path;
@@ -416,6 +419,8 @@ static void run_command(const char *command, char **arguments, size_t count) {
         signal_process(arguments[0], arguments[0] + strlen(arguments[0]), arguments[1], true);
     else if (strcmp(command, "resize") == 0 && count == 4)
         resize(arguments[0], process_of(arguments[1]), arguments[2], arguments[3]);
+    else if (strcmp(command, "sleep") == 0 && count == 1)
+        (void)sleep((unsigned)strtoul(arguments[0], NULL, 10));
     else if (strcmp(command, "event") == 0)
         next_event();
     else if (strcmp(command, "shutdown") == 0)
