@@ -369,18 +369,36 @@ static size_t make_vmlinux(uint8_t *out, uint32_t note_type) {
                          .e_machine = EM_X86_64,
                          .e_phoff = sizeof header,
                          .e_phnum = 1,
-                         .e_phentsize = sizeof(Elf64_Phdr)};
+                         .e_phentsize = sizeof(Elf64_Phdr),
+                         .e_version = EV_CURRENT,
+                         .e_ehsize = sizeof header,
+                         .e_shentsize = sizeof(Elf64_Shdr)};
     Elf64_Phdr segment = {.p_type = PT_NOTE, .p_offset = sizeof header + sizeof segment, .p_filesz = 20};
     const uint32_t note[] = {4, 4, note_type, 0x006e6558 /* "Xen" */, 0x1000000};
     memcpy(header.e_ident, ELFMAG, SELFMAG);
     header.e_ident[EI_CLASS] = ELFCLASS64;
     header.e_ident[EI_DATA] = ELFDATA2LSB;
+    header.e_ident[EI_VERSION] = EV_CURRENT;
     memcpy(out, &header, sizeof header);
     memcpy(out + sizeof header, &segment, sizeof segment);
     memcpy(out + segment.p_offset, note, sizeof note);
     static const char banner[] = "Linux version %s\nLinux version 6.9-test (me@here) #1";
     memcpy(out + segment.p_offset + sizeof note, banner, sizeof banner);
-    return segment.p_offset + sizeof note + sizeof banner;
+    /* objcopy takes nothing without a section. */
+    static const char names[] = "\0.shstrtab\0.data";
+    const size_t at = 512, table = 544;
+    const Elf64_Shdr sections[3] = {
+        [1] = {.sh_name = 1, .sh_type = SHT_STRTAB, .sh_offset = at, .sh_size = sizeof names, .sh_addralign = 1},
+        [2] = {.sh_name = 11, .sh_type = SHT_PROGBITS, .sh_offset = at, .sh_size = sizeof names, .sh_addralign = 1}};
+    memset(out + segment.p_offset + sizeof note + sizeof banner, 0,
+           table - (segment.p_offset + sizeof note + sizeof banner));
+    memcpy(out + at, names, sizeof names);
+    memcpy(out + table, sections, sizeof sections);
+    header.e_shoff = table;
+    header.e_shnum = 3;
+    header.e_shstrndx = 1;
+    memcpy(out, &header, sizeof header);
+    return table + sizeof sections;
 }
 
 static size_t make_bzimage(uint8_t *out, size_t room, const uint8_t *payload, size_t length, uint32_t unpacked) {

@@ -24,11 +24,11 @@ enum {
 };
 
 struct image_manifest {
-    char version[IMAGE_NAME_MAX];  /* of the minka that built it */
-    uint32_t protocol;             /* AGENT_PROTOCOL of the agent in it */
-    char kernel[IMAGE_NAME_MAX];   /* release: what uname -r says in the guest */
-    char groups[IMAGE_GROUPS_MAX]; /* module groups that the guest can load, "blk,console,..." */
-    char agent_sha256[IMAGE_DIGEST_SIZE];
+    char version[IMAGE_NAME_MAX];         /* of the minka that built it */
+    uint32_t protocol;                    /* AGENT_PROTOCOL of the agent in it */
+    char kernel[IMAGE_NAME_MAX];          /* release: what uname -r says in the guest */
+    char groups[IMAGE_GROUPS_MAX];        /* module groups that the guest can load, "blk,console,..." */
+    char agent_sha256[IMAGE_DIGEST_SIZE]; /* of the agent as installed, before it was stripped */
     char vmlinux_sha256[IMAGE_DIGEST_SIZE];
     char initrd_sha256[IMAGE_DIGEST_SIZE];
     char inputs_sha256[IMAGE_DIGEST_SIZE]; /* over everything the image was made of: equal means nothing to rebuild */

@@ -114,7 +114,7 @@ static int write_manifest(struct build_result *result, struct buf *groups, const
 }
 
 int build_image(const struct build_request *request, char ret_release[IMAGE_NAME_MAX], struct err *err) {
-    _cleanup_build_output_ struct build_output output = {.image_dir = -EBADF, .dir = -EBADF};
+    _cleanup_build_output_ struct build_output output = {.image_dir = -EBADF, .dir = -EBADF, .lock = -EBADF};
     _cleanup_build_result_ struct build_result result = {0};
     _cleanup_buf_ struct buf inputs = {0}, groups = {0};
     _cleanup_free_ char *path = NULL;

@@ -47,10 +47,11 @@ int build_initrd(const struct build_request *request, const char *release, int s
                  struct buf *ret_initrd, struct buf *ret_groups, char ret_agent_digest[IMAGE_DIGEST_SIZE],
                  struct err *err);
 
-/* output.c: an empty directory IMAGE_DIR/.build-XXXXXX that only we can enter, under a lock that is held while *ret_dir
- * is open; and putting it in the place of RELEASE, so that there is always either the old image or the new one. */
+/* output.c: an empty directory IMAGE_DIR/.build-XXXXXX that only we can enter, under a lock that is held until
+ * build_output_done(); and putting it in the place of RELEASE, so that there is always either the old image or the new
+ * one. */
 struct build_output {
-    int image_dir, dir;
+    int image_dir, dir, lock;
     char name[24];
 };
 int build_output_open(const char *image_dir, struct build_output *ret, struct err *err);

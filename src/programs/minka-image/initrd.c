@@ -60,8 +60,8 @@ static int check_agent(const char *path, const uint8_t *data, size_t length, str
     return 0;
 }
 
-static int add_agent(struct cpio *cpio, const char *path, struct buf *inputs, char ret_digest[IMAGE_DIGEST_SIZE],
-                     struct err *err) {
+static int add_agent(struct cpio *cpio, const char *objcopy, int scratch, const char *path, struct buf *inputs,
+                     char ret_digest[IMAGE_DIGEST_SIZE], struct err *err) {
     _cleanup_free_ char *data = NULL;
     size_t length;
     int r = read_file(AT_FDCWD, path, AGENT_MAX, &data, &length, err);
@@ -75,7 +75,8 @@ static int add_agent(struct cpio *cpio, const char *path, struct buf *inputs, ch
     if (r < 0)
         return r;
     _cleanup_buf_ struct buf content = {.data = (uint8_t *)take_ptr(data), .length = length, .capacity = length};
-    return cpio_add(cpio, "init", S_IFREG | 0755, 0, &content, err);
+    r = objcopy ? strip_object(objcopy, scratch, &content, path, err) : 0;
+    return r < 0 ? r : cpio_add(cpio, "init", S_IFREG | 0755, 0, &content, err);
 }
 
 static int add_module(struct cpio *cpio, const char *objcopy, int modules_dir, int scratch, const char *path,
@@ -98,7 +99,7 @@ static int add_module(struct cpio *cpio, const char *objcopy, int modules_dir, i
     if (module.length < SELFMAG || memcmp(module.data, ELFMAG, SELFMAG) != 0)
         return err_set(err, EBADMSG, "%s is no kernel module", path);
     if (objcopy) {
-        r = strip_module(objcopy, scratch, &module, path, err);
+        r = strip_object(objcopy, scratch, &module, path, err);
         if (r < 0)
             return r;
     }
@@ -123,8 +124,8 @@ static int read_lists(const char *path, int dir, const char *release, char **ret
     return r < 0 ? err_wrap(err, "%s", path) : 0;
 }
 
-static int add_modules(struct cpio *cpio, const struct build_request *request, const char *release, int scratch,
-                       struct buf *inputs, struct buf *ret_groups, struct err *err) {
+static int add_modules(struct cpio *cpio, const char *objcopy, const struct build_request *request, const char *release,
+                       int scratch, struct buf *inputs, struct buf *ret_groups, struct err *err) {
     _cleanup_free_ char *path = NULL, *dep = NULL, *builtin = NULL;
     _cleanup_module_set_ struct module_set set = {0};
 
@@ -141,10 +142,6 @@ static int add_modules(struct cpio *cpio, const struct build_request *request, c
         return r;
     pass_notes(request, &set.notes);
 
-    const char *objcopy = strip_program();
-    if (!objcopy && set.count > 0 && request->note)
-        request->note("objcopy is not installed (package binutils): the guest's modules keep their debug information "
-                      "and the guest needs more memory");
     for (size_t i = 0; i < set.count; i++) {
         r = add_module(cpio, objcopy, dir, scratch, set.paths[i], inputs, err);
         if (r < 0)
@@ -161,15 +158,21 @@ int build_initrd(const struct build_request *request, const char *release, int s
                  struct err *err) {
     _cleanup_cpio_ struct cpio cpio = {0};
     _cleanup_buf_ struct buf groups = {0}, initrd = {0};
+    const char *objcopy = strip_program();
     int r = 0;
+
+    if (!objcopy && request->note)
+        request->note(
+            "objcopy is not installed (package binutils): agent and modules keep their debug information, and "
+            "guests need more memory");
 
     for (size_t i = 0; i < ARRAY_SIZE(fixed_entries) && r == 0; i++)
         r = cpio_add(&cpio, fixed_entries[i].name, fixed_entries[i].mode,
                      makedev(fixed_entries[i].major, fixed_entries[i].minor), NULL, err);
     if (r == 0)
-        r = add_agent(&cpio, request->agent, inputs, ret_agent_digest, err);
+        r = add_agent(&cpio, objcopy, scratch, request->agent, inputs, ret_agent_digest, err);
     if (r == 0)
-        r = add_modules(&cpio, request, release, scratch, inputs, &groups, err);
+        r = add_modules(&cpio, objcopy, request, release, scratch, inputs, &groups, err);
     if (r == 0)
         r = cpio_write(&cpio, request->mtime, &initrd, err);
     if (r < 0)

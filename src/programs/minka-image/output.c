@@ -52,9 +52,15 @@ static int open_image_dir(const char *path, struct err *err) {
         errno = -r;
         return err_errno(err, "cannot create the directory of guest images %s", path);
     }
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? err_errno(err, "cannot open the directory of guest images %s", path) : fd;
+}
+
+/* A file of our own, since everyone can open the directory, and whoever can open a thing can lock it: flock(2). */
+static int take_lock(int image_dir, const char *path, struct err *err) {
+    _cleanup_close_ int fd = openat(image_dir, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
-        return err_errno(err, "cannot open the directory of guest images %s", path);
+        return err_errno(err, "cannot lock the directory of guest images %s", path);
     while (flock(fd, LOCK_EX) < 0)
         if (errno != EINTR)
             return err_errno(err, "cannot lock the directory of guest images %s", path);
@@ -65,11 +71,14 @@ int build_output_open(const char *image_dir, struct build_output *ret, struct er
     _cleanup_close_ int parent = open_image_dir(image_dir, err);
     if (parent < 0)
         return parent;
+    _cleanup_close_ int lock = take_lock(parent, image_dir, err);
+    if (lock < 0)
+        return lock;
     remove_leftovers(parent);
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         return err_errno(err, "cannot get a random number");
-    struct build_output output = {.image_dir = -EBADF, .dir = -EBADF};
+    struct build_output output = {.image_dir = -EBADF, .dir = -EBADF, .lock = -EBADF};
     (void)snprintf(output.name, sizeof output.name, "%s%08x", prefix, (unsigned)random);
     if (mkdirat(parent, output.name, 0700) < 0)
         return err_errno(err, "cannot create a directory in %s", image_dir);
@@ -80,6 +89,7 @@ int build_output_open(const char *image_dir, struct build_output *ret, struct er
         return r;
     }
     output.image_dir = take_fd(&parent);
+    output.lock = take_fd(&lock);
     *ret = output;
     return 0;
 }
@@ -89,6 +99,7 @@ void build_output_done(struct build_output *output) {
         (void)remove_directory(output->image_dir, output->name);
     close_fd(&output->dir);
     close_fd(&output->image_dir);
+    close_fd(&output->lock);
 }
 
 static int write_public(int dir, const char *name, const struct buf *data, struct err *err) {
@@ -148,7 +159,7 @@ int build_remove(const char *image_dir, const char *release, struct err *err) {
         return err_set(err, EINVAL, "'%s' is not the release of a kernel", release);
     if (access(image_dir, F_OK) < 0)
         return err_set(err, ENOENT, "no guest image for kernel %s in %s", release, image_dir);
-    _cleanup_build_output_ struct build_output output = {.image_dir = -EBADF, .dir = -EBADF};
+    _cleanup_build_output_ struct build_output output = {.image_dir = -EBADF, .dir = -EBADF, .lock = -EBADF};
     int r = build_output_open(image_dir, &output, err);
     if (r < 0)
         return r;

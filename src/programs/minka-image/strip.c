@@ -24,9 +24,9 @@ static void destroy_actions(posix_spawn_file_actions_t *actions) {
     (void)posix_spawn_file_actions_destroy(actions);
 }
 
-/* Run it in dir with in.ko as input and out.ko as output. */
+/* Run it in dir with in.o as input and out.o as output. */
 static int run(const char *program, int dir, struct err *err) {
-    static const char *const argv[] = {"objcopy", "--strip-debug", "--remove-section=.BTF", "in.ko", "out.ko", NULL};
+    static const char *const argv[] = {"objcopy", "--strip-debug", "--remove-section=.BTF", "in.o", "out.o", NULL};
     static const char *const envp[] = {"LC_ALL=C", "TMPDIR=.", NULL};
     __attribute__((cleanup(destroy_actions))) posix_spawn_file_actions_t actions;
     pid_t pid;
@@ -49,23 +49,23 @@ static int run(const char *program, int dir, struct err *err) {
     return 0;
 }
 
-int strip_module(const char *program, int dir, struct buf *module, const char *name, struct err *err) {
+int strip_object(const char *program, int dir, struct buf *object, const char *name, struct err *err) {
     _cleanup_free_ char *stripped = NULL;
     size_t length = 0;
     {
-        _cleanup_close_ int in = openat(dir, "in.ko", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        int r = in < 0 ? -errno : write_all(in, module->data, module->length);
+        _cleanup_close_ int in = openat(dir, "in.o", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        int r = in < 0 ? -errno : write_all(in, object->data, object->length);
         if (r < 0)
             return err_set(err, -r, "cannot write a temporary file for %s: %s", name, strerror(-r));
     }
     int r = run(program, dir, err);
     if (r == 0)
-        r = read_file(dir, "out.ko", STRIPPED_MAX, &stripped, &length, err);
-    (void)unlinkat(dir, "in.ko", 0);
-    (void)unlinkat(dir, "out.ko", 0);
+        r = read_file(dir, "out.o", STRIPPED_MAX, &stripped, &length, err);
+    (void)unlinkat(dir, "in.o", 0);
+    (void)unlinkat(dir, "out.o", 0);
     if (r < 0)
-        return err_wrap(err, "cannot strip the module %s", name);
-    buf_done(module);
-    *module = (struct buf){.data = (uint8_t *)take_ptr(stripped), .length = length, .capacity = length};
+        return err_wrap(err, "cannot strip %s", name);
+    buf_done(object);
+    *object = (struct buf){.data = (uint8_t *)take_ptr(stripped), .length = length, .capacity = length};
     return 0;
 }

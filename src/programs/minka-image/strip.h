@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Modules without debug and type information: half the size, and they load in
- * half the time. Done by objcopy(1) of binutils, run by absolute path with an
+ * Agent and modules without debug and type information: half the size, and modules
+ * load in half the time. Done by objcopy(1) of binutils, run by absolute path with an
  * empty environment.
  */
 #pragma once
@@ -12,5 +12,5 @@
 /* The path of objcopy, or NULL when this host has none; from a fixed list of places, not $PATH. */
 const char *strip_program(void);
 
-/* Replace module by its stripped form; temporary files are made in dir, which is the caller's alone. */
-int strip_module(const char *program, int dir, struct buf *module, const char *name, struct err *err);
+/* Replace an object by its stripped form; temporary files are made in dir, which is the caller's alone. */
+int strip_object(const char *program, int dir, struct buf *object, const char *name, struct err *err);
