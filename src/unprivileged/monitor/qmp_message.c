@@ -69,11 +69,16 @@ int qmp_message_parse(const char *line, size_t length, struct qmp_message *ret, 
     struct qmp_message message = {0};
     if (length > QMP_LINE_MAX)
         return err_set(err, EBADMSG, "the line is longer than %d bytes", QMP_LINE_MAX);
-    if (json_parse(line, length, "QMP", &json, err) < 0)
+    int r = json_parse(line, length, "QMP", &json, err);
+    if (r == 0) {
+        struct json_value top = json_top(json);
+        r = parse_top(&top, &message, err);
+    }
+    if (r < 0) {
+        if (err)
+            err->code = EBADMSG;
         return -EBADMSG;
-    struct json_value top = json_top(json);
-    if (parse_top(&top, &message, err) < 0)
-        return -EBADMSG;
+    }
     *ret = message;
     return 0;
 }
