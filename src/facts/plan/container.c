@@ -78,21 +78,13 @@ static int build_hook(const struct oci_hook *hook, plan_container_message *conta
     return r < 0 ? r : plan_add_strings(&message->env, &message->n_env, hook->env, hook->n_env, err);
 }
 
-/* The state without its closing brace: the agent, which knows the pid in the container, adds `,"pid":N}`. */
+/* The state without a pid: the agent adds the one that the process has in the container. */
 static int build_hook_state(const struct oci_spec *spec, const struct plan_host *host,
                             plan_container_message *container, struct err *err) {
     _cleanup_buf_ struct buf state = {0};
     if (oci_state_json(&state, spec->version, host->container_id, "created", 0, host->bundle, spec->annotations,
                        spec->n_annotations) < 0)
         return plan_out_of_memory(err);
-    while (state.length > 0 && strchr(" \n\t\r}", state.data[state.length - 1])) {
-        bool brace = state.data[state.length - 1] == '}';
-        state.length--;
-        if (brace)
-            break;
-    }
-    while (state.length > 0 && strchr(" \n\t\r", state.data[state.length - 1]))
-        state.length--;
     container->hook_state.len = state.length;
     container->hook_state.data = take_ptr(state.data);
     return 0;

@@ -116,6 +116,25 @@ static void emit_rule(struct program *program, const struct oci_device_rule *rul
         program->insns[conditions[i]].off = (int16_t)(program->count - conditions[i] - 1);
 }
 
+/*
+ * Where the rules that matter begin: what stands before one that is about everything says nothing more (and would be
+ * dead code, which the verifier refuses). If that one allows and nothing is denied after it, none matters. Returns the
+ * answer when no rule matches.
+ */
+static bool last_word(const struct oci_device_rule *rules, size_t count, size_t *ret_first) {
+    bool denies = false;
+    *ret_first = 0;
+    for (size_t i = count; i > 0; i--) {
+        const struct oci_device_rule *rule = &rules[i - 1];
+        if (is_total(rule)) {
+            *ret_first = rule->allow && !denies ? count : i;
+            return rule->allow;
+        }
+        denies |= !rule->allow;
+    }
+    return false;
+}
+
 int plan_build_device_program(const struct oci_device_rule *rules, size_t count, ProtobufCBinaryData *ret,
                               struct err *err) {
     struct program program = {0};
@@ -126,16 +145,12 @@ int plan_build_device_program(const struct oci_device_rule *rules, size_t count,
     program.insns = calloc(count * RULE_INSNS_MAX + PROLOGUE_INSNS + EPILOGUE_INSNS, sizeof(*program.insns));
     if (!program.insns)
         return plan_out_of_memory(err);
+    size_t first = 0;
+    bool allow_rest = last_word(rules, count, &first);
     emit_prologue(&program);
-    bool allow_rest = false;
-    for (size_t i = count; i > 0; i--) {
-        if (is_total(&rules[i - 1])) { /* what is before it says nothing more; the verifier refuses dead code */
-            allow_rest = rules[i - 1].allow;
-            break;
-        }
+    for (size_t i = count; i > first; i--)
         if (can_match(&rules[i - 1]))
             emit_rule(&program, &rules[i - 1]);
-    }
     emit_answer(&program, allow_rest);
     ret->len = program.count * sizeof(*program.insns);
     ret->data = (uint8_t *)program.insns;

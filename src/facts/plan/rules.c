@@ -63,9 +63,24 @@ static int make_room(struct rules *rules, size_t more, struct err *err) {
     return rules->list ? 0 : plan_out_of_memory(err);
 }
 
+static bool is_same(const struct oci_device_rule *a, const struct oci_device_rule *b) {
+    return a->allow == b->allow && a->type == b->type && a->has_major == b->has_major && a->has_minor == b->has_minor &&
+           (!a->has_major || a->major == b->major) && (!a->has_minor || a->minor == b->minor) && a->read == b->read &&
+           a->write == b->write && a->mknod == b->mknod;
+}
+
+/* Engines list the standard devices themselves; with nothing denied since, there is no need to say it twice. */
+static bool is_said_already(const struct rules *rules, const struct oci_device_rule *rule) {
+    for (size_t i = rules->count; i > 0 && rules->list[i - 1].allow; i--)
+        if (is_same(&rules->list[i - 1], rule))
+            return true;
+    return false;
+}
+
 static int finish(struct rules *rules, ProtobufCBinaryData *ret, struct err *err) {
     for (size_t i = 0; i < ARRAY_SIZE(always); i++)
-        add_rule(rules, &always[i]);
+        if (!is_said_already(rules, &always[i]))
+            add_rule(rules, &always[i]);
     int r = plan_build_device_program(rules->list, rules->count, ret, err);
     free(rules->list);
     return r;
@@ -85,7 +100,7 @@ int plan_build_update_rules(const struct oci_resources *resources, ProtobufCBina
 
 static void allow_node(struct rules *rules, const plan_device *device) {
     struct oci_device_rule rule = ALLOW('c', device->major, device->minor);
-    if (S_ISCHR(device->mode))
+    if (S_ISCHR(device->mode) && !is_said_already(rules, &rule))
         add_rule(rules, &rule);
 }
 
