@@ -292,7 +292,8 @@ int json_each_member(const struct json_value *object, json_each_fn *fn, void *da
         return r;
     size_t index = 0;
     json_object_object_foreach(object_of(object), key, member) {
-        struct json_value item = {.object = member, .parent = object, .key = key, .index = index++};
+        struct json_value item = {.object = member, .parent = object, .key = key, .index = index};
+        index++;
         r = fn(&item, data, err);
         if (r != 0)
             return r;

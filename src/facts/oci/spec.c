@@ -107,11 +107,35 @@ static int open_document(const char *json, size_t length, const char *name, stru
     return 0;
 }
 
+static struct oci_spec *new_spec(struct arena **ret_arena) {
+    struct spec_document *document = calloc(1, sizeof *document);
+    if (!document)
+        return NULL;
+    *ret_arena = &document->arena;
+    return &document->spec;
+}
+
+static struct oci_process *new_process(struct arena **ret_arena) {
+    struct process_document *document = calloc(1, sizeof *document);
+    if (!document)
+        return NULL;
+    *ret_arena = &document->arena;
+    return &document->process;
+}
+
+static struct oci_resources *new_resources(struct arena **ret_arena) {
+    struct resources_document *document = calloc(1, sizeof *document);
+    if (!document)
+        return NULL;
+    *ret_arena = &document->arena;
+    return &document->resources;
+}
+
 int oci_spec_parse(const char *json, size_t length, struct oci_spec **ret, struct err *err) {
-    struct oci_spec *spec _cleanup_oci_spec_ = calloc(1, sizeof(struct spec_document));
+    struct arena *arena;
+    _cleanup_oci_spec_ struct oci_spec *spec = new_spec(&arena);
     if (!spec)
         return out_of_memory(err);
-    struct arena *arena = &((struct spec_document *)spec)->arena;
     struct json_value top;
     int r = open_document(json, length, "config.json", arena, &top, err);
     if (r < 0)
@@ -124,10 +148,10 @@ int oci_spec_parse(const char *json, size_t length, struct oci_spec **ret, struc
 }
 
 int oci_process_parse(const char *json, size_t length, struct oci_process **ret, struct err *err) {
-    struct oci_process *process _cleanup_oci_process_ = calloc(1, sizeof(struct process_document));
+    struct arena *arena;
+    _cleanup_oci_process_ struct oci_process *process = new_process(&arena);
     if (!process)
         return out_of_memory(err);
-    struct arena *arena = &((struct process_document *)process)->arena;
     struct json_value top;
     int r = open_document(json, length, "process.json", arena, &top, err);
     if (r < 0)
@@ -140,10 +164,10 @@ int oci_process_parse(const char *json, size_t length, struct oci_process **ret,
 }
 
 int oci_resources_parse(const char *json, size_t length, struct oci_resources **ret, struct err *err) {
-    struct oci_resources *resources _cleanup_oci_resources_ = calloc(1, sizeof(struct resources_document));
+    struct arena *arena;
+    _cleanup_oci_resources_ struct oci_resources *resources = new_resources(&arena);
     if (!resources)
         return out_of_memory(err);
-    struct arena *arena = &((struct resources_document *)resources)->arena;
     struct json_value top;
     int r = open_document(json, length, "resources", arena, &top, err);
     if (r < 0)
