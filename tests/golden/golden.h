@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Golden files: what a pure function makes of an input, kept as text and compared.
- * `PROGRAM --update` (or `make golden-update`) rewrites them; the difference is then reviewed like code.
+ * `PROGRAM --update` (or tests/golden/update) rewrites them; the difference is then reviewed like code.
  */
 #pragma once
 
