@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Resource limits, scheduling, I/O priority. */
 #include "guest/agent/stage.h"
+#include "shared/base/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,6 +18,25 @@ static const char *resource_name(uint32_t resource) {
                                         "nproc",    "nofile", "memlock", "as",    "locks", "sigpending",
                                         "msgqueue", "nice",   "rtprio",  "rttime"};
     return resource < sizeof names / sizeof *names ? names[resource] : "?";
+}
+
+/*
+ * The kernel lets nobody have more open files than fs.nr_open, and a guest starts with 2^20 there; systemd raises it on
+ * hosts to 2^30, and engines pass that on. Nothing is reserved by it.
+ */
+static int allow_open_files(uint64_t wanted) {
+    char value[24];
+    (void)snprintf(value, sizeof value, "%llu", (unsigned long long)wanted);
+    return write_kernel_file(AT_FDCWD, "/proc/sys/fs/nr_open", value);
+}
+
+static int raise_hard_limit(uint32_t resource, const struct rlimit *limit) {
+    if (setrlimit(resource, limit) == 0)
+        return 0;
+    int r = -errno;
+    if (resource != RLIMIT_NOFILE || allow_open_files(limit->rlim_max) < 0)
+        return r;
+    return setrlimit(resource, limit) < 0 ? -errno : 0;
 }
 
 /*
@@ -30,7 +52,9 @@ int limits_reserve(const plan_process *process, struct rlimit *ret_nofile, struc
         if (limit.rlim_max >= wanted->hard)
             continue;
         limit.rlim_max = wanted->hard;
-        if (setrlimit(wanted->resource, &limit) < 0)
+        int r = raise_hard_limit(wanted->resource, &limit);
+        errno = -r;
+        if (r < 0)
             return err_errno(err, "cannot raise the hard limit of %s to %llu", resource_name(wanted->resource),
                              (unsigned long long)wanted->hard);
     }
