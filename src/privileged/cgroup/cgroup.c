@@ -1,280 +1,301 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Making, joining, changing and removing the sandbox's cgroup in every hierarchy. */
 #include "privileged/cgroup/cgroup.h"
 
-#include "privileged/cgroup/hierarchy.h"
+#include "privileged/cgroup/internal.h"
+#include "shared/base/buf.h"
 #include "shared/base/cleanup.h"
 #include "shared/base/fd.h"
 #include "shared/base/loop.h"
 #include "shared/base/text.h"
 
+#include <ctype.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 
-enum { REMOVE_DEADLINE_MSEC = 5000, REMOVE_RETRY_MSEC = 5, CREATE_TRIES = 8 };
+enum { REMOVE_MSEC = 5000, RETRY_MSEC = 5, PROCS_MAX = 1 << 20, DEPTH_MAX = 32 };
 
-/* ---- making directories ---- */
+#define _cleanup_hierarchies_ __attribute__((cleanup(hierarchies_done)))
 
-/* A new v1 cpuset takes no process before it has CPUs and memory nodes: those of its parent (cpusets(7)). */
-static void inherit_cpuset(int parent, int child) {
-    static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
-    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-        _cleanup_free_ char *own = NULL, *parents = NULL;
-        if (read_file(child, files[i], 4096, &own, NULL, NULL) == 0 && own[strspn(own, " \n")] == '\0' &&
-            read_file(parent, files[i], 4096, &parents, NULL, NULL) == 0)
-            (void)write_kernel_file(child, files[i], parents);
-    }
-}
-
-/* What is missing or may not be delegated is simply not there for the child; the limits say so if they need it. */
-static void delegate(int parent) {
-    static const char *const controllers[] = {"+memory", "+pids", "+cpu", "+cpuset"};
-    for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
-        (void)write_kernel_file(parent, "cgroup.subtree_control", controllers[i]);
-}
-
-/* Make every directory of path below the mount point. fd of the last one or -errno; *ret_made: it was not there. */
-static int make_path(const struct hierarchy *h, const char *path, bool *ret_made) {
-    _cleanup_close_ int at = open(h->mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (at < 0)
-        return -errno;
-    _cleanup_free_ char *copy = strdup(path);
-    if (!copy)
-        return -ENOMEM;
-    bool made = false;
-    char *rest = NULL;
-    for (char *name = strtok_r(copy, "/", &rest); name; name = strtok_r(NULL, "/", &rest)) {
-        if (h->unified)
-            delegate(at);
-        made = mkdirat(at, name, 0755) == 0;
-        if (!made && errno != EEXIST)
-            return -errno;
-        int next = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (next < 0)
-            return -errno;
-        if (hierarchy_has(h, "cpuset"))
-            inherit_cpuset(at, next);
-        close_fd(&at);
-        at = next;
-    }
-    *ret_made = made;
-    return take_fd(&at);
-}
-
-static int open_path(const struct hierarchy *h, const char *path) {
-    _cleanup_free_ char *full = text_format("%s%s", h->mount_point, path);
-    if (!full)
-        return -ENOMEM;
-    int fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    return fd < 0 ? -errno : fd;
-}
-
-static bool is_populated(int dir) {
-    _cleanup_free_ char *pids = NULL;
-    return read_file(dir, "cgroup.procs", 1 << 20, &pids, NULL, NULL) == 0 && pids[0] != '\0';
-}
-
-/* ---- limits ---- */
-
-static int set_limit(int dir, const char *file, uint64_t value, struct err *err) {
-    char text[32];
-    (void)snprintf(text, sizeof text, "%" PRIu64, value);
-    int r = write_kernel_file(dir, file, text);
-    return r < 0 ? err_set(err, -r, "cannot set %s of the sandbox's cgroup to %s: %s", file, text, strerror(-r)) : 0;
-}
-
-static int apply_v1(const struct hierarchy *h, int dir, const struct cgroup_limits *l, struct err *err) {
-    int r = 0;
-    if (hierarchy_has(h, "memory") && l->memory_bytes > 0)
-        r = set_limit(dir, "memory.limit_in_bytes", l->memory_bytes, err);
-    if (r >= 0 && hierarchy_has(h, "pids") && l->pids > 0)
-        r = set_limit(dir, "pids.max", l->pids, err);
-    if (!hierarchy_has(h, "cpu"))
-        return r;
-    if (r >= 0 && l->cpu_shares > 0)
-        r = set_limit(dir, "cpu.shares", l->cpu_shares, err);
-    if (r >= 0 && l->cpu_period_usec > 0)
-        r = set_limit(dir, "cpu.cfs_period_us", l->cpu_period_usec, err);
-    if (r >= 0 && l->cpu_quota_usec > 0)
-        r = set_limit(dir, "cpu.cfs_quota_us", (uint64_t)l->cpu_quota_usec, err);
-    return r;
-}
-
-/* A controller that is not delegated to us has no files: only such a limit is left out. */
-static int set_if_delegated(int dir, const char *file, uint64_t value, struct err *err) {
-    if (value == 0 || faccessat(dir, file, F_OK, 0) < 0)
-        return 0;
-    return set_limit(dir, file, value, err);
-}
-
-static int apply_v2(int dir, const struct cgroup_limits *l, struct err *err) {
-    int r = set_if_delegated(dir, "memory.max", l->memory_bytes, err);
-    if (r >= 0)
-        r = set_if_delegated(dir, "pids.max", l->pids, err);
-    /* 2..262144 onto 1..10000, as runc and systemd do */
-    if (r >= 0 && l->cpu_shares >= 2)
-        r = set_if_delegated(dir, "cpu.weight", 1 + (l->cpu_shares - 2) * 9999 / 262142, err);
-    if (r < 0 || l->cpu_quota_usec <= 0 || faccessat(dir, "cpu.max", F_OK, 0) < 0)
-        return r;
-    char text[64];
-    (void)snprintf(text, sizeof text, "%" PRId64 " %" PRIu64, l->cpu_quota_usec,
-                   l->cpu_period_usec ? l->cpu_period_usec : 100000);
-    r = write_kernel_file(dir, "cpu.max", text);
-    return r < 0 ? err_set(err, -r, "cannot set cpu.max of the sandbox's cgroup to %s: %s", text, strerror(-r)) : 0;
-}
-
-static int apply(const struct hierarchy *h, int dir, const struct cgroup_limits *limits, struct err *err) {
-    return h->unified ? apply_v2(dir, limits, err) : apply_v1(h, dir, limits, err);
-}
-
-/* ---- the calls ---- */
-
-static int prepare(const char *path, struct hierarchies *ret_hierarchies, char **ret_path, struct err *err) {
-    int r = cgroup_resolve(path, ret_path, err);
-    return r < 0 ? r : hierarchies_find(ret_hierarchies, err);
-}
-
-static bool is_lack_of_privilege(int r) {
+static bool is_refusal(int r) {
     return r == -EACCES || r == -EPERM || r == -EROFS;
 }
 
-/* 1 when it is there now, 0 when this user may not have it. */
-static int create_in(const struct hierarchy *h, const char *path, const struct cgroup_limits *limits, bool *ret_made,
-                     struct err *err) {
-    _cleanup_close_ int dir = -EBADF;
-    /* ENOENT: somebody removed an empty parent between two of our steps. */
-    for (int tries = 0; tries < CREATE_TRIES && (dir == -EBADF || dir == -ENOENT); tries++)
-        dir = make_path(h, path, ret_made);
-    if (is_lack_of_privilege(dir))
-        return 0;
+/* A new v1 cpuset has no CPU and no memory node, and takes no process: cpuset(7). */
+static int fill_cpuset(int parent, int dir) {
+    static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        _cleanup_free_ char *own = NULL, *inherited = NULL;
+        int r = read_file(dir, files[i], 65536, &own, NULL, NULL);
+        if (r == 0)
+            r = read_file(parent, files[i], 65536, &inherited, NULL, NULL);
+        if (r == 0 && !own[strspn(own, "\n")])
+            r = write_kernel_file(dir, files[i], inherited);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Let the children of dir have what the limits need. What cannot be had is missed when a limit is set, if it is. */
+static void enable_controllers(int dir) {
+    static const char *const wanted[] = {"+memory", "+pids", "+cpu"};
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+        (void)write_kernel_file(dir, "cgroup.subtree_control", wanted[i]);
+}
+
+/* mkdir -p, with what each level needs. Returns the leaf's descriptor; *made when the leaf did not exist. */
+static int make_directories(const struct hierarchy *h, const char *path, bool *made) {
+    size_t root = strlen(h->root);
+    if (root > 1 && strncmp(path, h->root, root) == 0 && path[root] == '/')
+        path += root;
+    _cleanup_close_ int dir = open(h->mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
-        return err_set(err, -dir, "cannot make the cgroup %s%s: %s", h->mount_point, path, strerror(-dir));
-    if (!*ret_made && is_populated(dir))
-        return err_set(err, EBUSY, "the cgroup %s%s is in use by other processes", h->mount_point, path);
-    int r = apply(h, dir, limits, err);
-    return r < 0 ? r : 1;
+        return -errno;
+    while (*(path += strspn(path, "/"))) {
+        char name[NAME_MAX + 1];
+        size_t n = strcspn(path, "/");
+        (void)snprintf(name, sizeof name, "%.*s", (int)n, path);
+        path += n;
+        if (h->unified)
+            enable_controllers(dir);
+        *made = mkdirat(dir, name, 0755) == 0;
+        if (!*made && errno != EEXIST)
+            return -errno;
+        int next = openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (next < 0)
+            return -errno;
+        int r = !h->unified && hierarchy_has(h, "cpuset") ? fill_cpuset(dir, next) : 0;
+        close_fd(&dir);
+        dir = next;
+        if (r < 0)
+            return r;
+    }
+    return take_fd(&dir);
+}
+
+static bool has_processes(int dir) {
+    _cleanup_free_ char *text = NULL;
+    return read_file(dir, "cgroup.procs", PROCS_MAX, &text, NULL, NULL) == 0 && text[0];
+}
+
+/* A controller of the unified hierarchy may not reach this cgroup, when an ancestor has processes of its own. */
+static int look_closer(const struct hierarchy *h, int dir, struct hierarchy *ret, char **ret_text, struct err *err) {
+    *ret = *h;
+    if (!h->unified)
+        return 0;
+    int r = read_file(dir, "cgroup.controllers", 4096, ret_text, NULL, NULL);
+    if (r < 0)
+        return err_set(err, -r, "cannot read which controllers a cgroup in %s has (%s)", h->mount, strerrorname_np(-r));
+    ret->controllers = *ret_text;
+    (*ret_text)[strcspn(*ret_text, "\n")] = '\0';
+    for (char *c = *ret_text; *c; c++)
+        if (*c == ' ')
+            *c = ',';
+    return 0;
+}
+
+static int create_one(const struct hierarchy *h, const char *path, const struct cgroup_limits *limits, bool *ret_made,
+                      struct err *err) {
+    bool made = false;
+    _cleanup_close_ int dir = make_directories(h, path, &made);
+    if (dir < 0)
+        return err_set(err, -dir, "cannot make the cgroup %s in %s (%s)", path, h->mount, strerrorname_np(-dir));
+    *ret_made = *ret_made || made;
+    if (!made && has_processes(dir))
+        return err_set(err, EBUSY, "the cgroup %s in %s has processes already; choose another cgroupsPath", path,
+                       h->mount);
+    struct hierarchy here;
+    _cleanup_free_ char *available = NULL;
+    int r = look_closer(h, dir, &here, &available, err);
+    if (r < 0)
+        return r;
+    bool lacks = (limits->memory_bytes && hierarchy_has(h, "memory") && !hierarchy_has(&here, "memory")) ||
+                 (limits->pids && hierarchy_has(h, "pids") && !hierarchy_has(&here, "pids"));
+    if (lacks)
+        return err_set(err, EACCES, "the cgroup %s in %s cannot have the memory and pids controllers", path, h->mount);
+    return cgroup_apply_limits(&here, dir, limits, err);
 }
 
 int cgroup_create(const char *path, const struct cgroup_limits *limits, bool rootless, bool *ret_created,
                   struct err *err) {
-    _cleanup_free_ char *resolved = NULL;
-    _cleanup_hierarchies_ struct hierarchies h = {0};
-    int r = prepare(path, &h, &resolved, err);
+    char resolved[PATH_MAX];
+    _cleanup_hierarchies_ struct hierarchies all = {0};
+    int r = cgroup_resolve(path, resolved, err);
+    if (r == 0)
+        r = hierarchies_find(&all, err);
     if (r < 0)
-        return rootless && r == -ENOENT ? 0 : r;
-    size_t usable = 0;
-    bool created = false;
-    for (size_t i = 0; i < h.count; i++) {
-        bool made = false;
-        r = create_in(&h.list[i], resolved, limits, &made, err);
-        created |= made;
-        if (r < 0) {
-            if (created)
+        return r;
+    bool made = false;
+    size_t worked = 0;
+    struct err why = {.text = "no cgroup hierarchy is mounted"};
+    for (size_t i = 0; i < all.count; i++) {
+        r = create_one(&all.at[i], resolved, limits, &made, &why);
+        if (r == 0)
+            worked++;
+        else if (!is_refusal(r)) {
+            if (made)
                 (void)cgroup_remove(path, NULL);
-            return r;
+            return err_set(err, -r, "%s", why.text);
         }
-        usable += (size_t)r;
     }
-    if (usable == 0 && !rootless)
-        return err_set(err, EROFS,
-                       "the cgroup %s cannot be made in any hierarchy: is /sys/fs/cgroup mounted read-only?", resolved);
-    *ret_created = created;
+    if (worked == 0 && !rootless)
+        return err_set(err, EACCES, "no cgroup hierarchy can be used: %s", why.text);
+    *ret_created = made;
     return 0;
 }
 
 int cgroup_add(const char *path, pid_t pid, struct err *err) {
-    _cleanup_free_ char *resolved = NULL;
-    _cleanup_hierarchies_ struct hierarchies h = {0};
-    int r = prepare(path, &h, &resolved, err);
+    char resolved[PATH_MAX], text[32];
+    _cleanup_hierarchies_ struct hierarchies all = {0};
+    int r = cgroup_resolve(path, resolved, err);
+    if (r == 0)
+        r = hierarchies_find(&all, err);
     if (r < 0)
         return r;
-    char text[16];
-    (void)snprintf(text, sizeof text, "%d", (int)pid);
-    for (size_t i = 0; i < h.count; i++) {
-        _cleanup_close_ int dir = open_path(&h.list[i], resolved);
+    (void)snprintf(text, sizeof text, "%d", pid);
+    size_t exist = 0, worked = 0;
+    int refusal = 0;
+    for (size_t i = 0; i < all.count; i++) {
+        _cleanup_close_ int dir = hierarchy_open(&all.at[i], resolved);
         if (dir < 0)
-            continue; /* not made here: cgroup_create() says when that is no error */
+            continue; /* left out by cgroup_create() */
+        exist++;
         r = write_kernel_file(dir, "cgroup.procs", text);
-        if (r < 0 && !is_lack_of_privilege(r))
-            return err_set(err, -r, "cannot put a process into the cgroup %s%s: %s", h.list[i].mount_point, resolved,
-                           strerror(-r));
+        if (r == 0)
+            worked++;
+        else if (is_refusal(r))
+            refusal = r;
+        else
+            return err_set(err, -r, "cannot put process %d into the cgroup %s in %s (%s)", pid, resolved,
+                           all.at[i].mount, strerrorname_np(-r));
     }
+    if (exist > 0 && worked == 0)
+        return err_set(err, -refusal, "process %d may not be put into the cgroup %s", pid, resolved);
     return 0;
 }
 
 int cgroup_update(const char *path, const struct cgroup_limits *limits, struct err *err) {
-    _cleanup_free_ char *resolved = NULL;
-    _cleanup_hierarchies_ struct hierarchies h = {0};
-    int r = prepare(path, &h, &resolved, err);
-    for (size_t i = 0; r >= 0 && i < h.count; i++) {
-        _cleanup_close_ int dir = open_path(&h.list[i], resolved);
-        if (dir >= 0)
-            r = apply(&h.list[i], dir, limits, err);
+    char resolved[PATH_MAX];
+    _cleanup_hierarchies_ struct hierarchies all = {0};
+    int r = cgroup_resolve(path, resolved, err);
+    if (r == 0)
+        r = hierarchies_find(&all, err);
+    for (size_t i = 0; r == 0 && i < all.count; i++) {
+        _cleanup_close_ int dir = hierarchy_open(&all.at[i], resolved);
+        struct hierarchy here;
+        _cleanup_free_ char *available = NULL;
+        if (dir < 0)
+            continue; /* left out by cgroup_create() */
+        r = look_closer(&all.at[i], dir, &here, &available, err);
+        if (r == 0)
+            r = cgroup_apply_limits(&here, dir, limits, err);
+        if (is_refusal(r))
+            r = 0;
     }
     return r;
 }
 
-/* SIGKILL to all that is in it: cgroup.kill where the kernel has it (5.14), else one by one. */
-static void kill_members(int dir) {
-    if (write_kernel_file(dir, "cgroup.kill", "1") == 0)
-        return;
-    _cleanup_free_ char *pids = NULL;
-    if (read_file(dir, "cgroup.procs", 1 << 20, &pids, NULL, NULL) < 0)
+/* Wait at most until the deadline for pid to end. */
+static void await_end(int pidfd, int64_t deadline) {
+    int64_t left = deadline - monotonic_msec();
+    struct pollfd gone = {.fd = pidfd, .events = POLLIN};
+    if (left > 0)
+        (void)poll(&gone, 1, (int)left);
+}
+
+/* Kill what is directly in dir, this process excepted, and wait for each. */
+static void kill_members(int dir, int64_t deadline) {
+    (void)write_kernel_file(dir, "freezer.state", "THAWED"); /* v1: a frozen process does not die */
+    if (write_kernel_file(dir, "cgroup.kill", "1") < 0)
+        errno = 0; /* not v2, or before Linux 5.14: one by one, below */
+    _cleanup_free_ char *text = NULL;
+    if (read_file(dir, "cgroup.procs", PROCS_MAX, &text, NULL, NULL) < 0)
         return;
     char *rest = NULL;
-    for (char *pid = strtok_r(pids, "\n", &rest); pid; pid = strtok_r(NULL, "\n", &rest)) {
-        uint64_t number;
-        if (parse_u64(pid, &number) == 0 && number > 1 && number <= INT32_MAX)
-            (void)kill((pid_t)number, SIGKILL);
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        int64_t pid;
+        if (parse_i64(line, &pid) < 0 || pid <= 1 || pid == getpid())
+            continue;
+        _cleanup_close_ int pidfd = pidfd_open((pid_t)pid, 0);
+        if (pidfd < 0)
+            continue;
+        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+        await_end(pidfd, deadline);
     }
 }
 
-/* A cgroup becomes removable a little after its last process has ended, and nothing tells when on v1: ask again. */
-static int remove_in(const struct hierarchy *h, const char *path, int64_t deadline) {
-    _cleanup_free_ char *full = text_format("%s%s", h->mount_point, path);
-    if (!full)
-        return -ENOMEM;
-    while (rmdir(full) < 0) {
-        if (errno == ENOENT)
-            return 0;
-        if (errno != EBUSY || monotonic_msec() > deadline)
-            return -errno;
-        _cleanup_close_ int dir = open_path(h, path);
-        if (dir >= 0)
-            kill_members(dir);
-        (void)poll(NULL, 0, REMOVE_RETRY_MSEC);
-    }
-    return 0;
+/* dir/name with all below it. -EBUSY while something is left. */
+static int remove_tree(int parent, const char *name, int64_t deadline, unsigned depth) {
+    if (depth > DEPTH_MAX)
+        return -ELOOP;
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir)
+        return errno == ENOENT ? 0 : -errno;
+    kill_members(dirfd(dir), deadline);
+    int r = 0;
+    for (struct dirent *e; r == 0 && (e = readdir(dir));)
+        if (e->d_type == DT_DIR && strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            r = remove_tree(dirfd(dir), e->d_name, deadline, depth + 1);
+    if (r == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        r = -errno;
+    return r;
 }
 
-/* The default parent, /minka, is ours: it goes with its last child. Engines' own parents are theirs. */
-static void remove_parent(const struct hierarchy *h, const char *path) {
-    if (!text_has_prefix(path, "/minka/"))
-        return;
-    _cleanup_free_ char *parent = text_format("%s/minka", h->mount_point);
-    if (parent)
-        (void)rmdir(parent);
+/* Whether this process is in the cgroup or below: then cgroup.kill would be suicide. proc_pid_cgroup(5). */
+static bool is_inside(const char *path) {
+    _cleanup_free_ char *text = NULL;
+    size_t length = strlen(path);
+    if (read_file(AT_FDCWD, "/proc/self/cgroup", PROCS_MAX, &text, NULL, NULL) < 0)
+        return true;
+    char *rest = NULL;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        const char *own = strchr(line, ':');
+        own = own ? strchr(own + 1, ':') : NULL;
+        if (own && strncmp(own + 1, path, length) == 0 && (own[1 + length] == '/' || own[1 + length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* A process that has ended may keep its cgroup busy for an instant longer; nothing tells when it no longer does. */
+static int remove_until(const struct hierarchy *h, const char *path, int64_t deadline) {
+    _cleanup_close_ int root = hierarchy_open(h, "");
+    if (root < 0)
+        return root;
+    size_t length = strlen(h->root);
+    if (length > 1 && strncmp(path, h->root, length) == 0 && path[length] == '/')
+        path += length;
+    for (;;) {
+        int r = remove_tree(root, path + strspn(path, "/"), deadline, 0);
+        if (r != -EBUSY || monotonic_msec() >= deadline)
+            return r;
+        (void)poll(NULL, 0, RETRY_MSEC);
+    }
 }
 
 int cgroup_remove(const char *path, struct err *err) {
-    _cleanup_free_ char *resolved = NULL;
-    _cleanup_hierarchies_ struct hierarchies h = {0};
-    int r = prepare(path, &h, &resolved, err);
+    char resolved[PATH_MAX];
+    _cleanup_hierarchies_ struct hierarchies all = {0};
+    int r = cgroup_resolve(path, resolved, err);
+    if (r == 0)
+        r = hierarchies_find(&all, err);
     if (r < 0)
         return r;
-    if (strcmp(resolved, "/") == 0)
-        return err_set(err, EINVAL, "the root cgroup is nobody's to remove");
-    int64_t deadline = monotonic_msec() + REMOVE_DEADLINE_MSEC;
-    for (size_t i = 0; i < h.count; i++) {
-        int one = remove_in(&h.list[i], resolved, deadline);
-        if (one < 0)
-            r = err_set(err, -one, "cannot remove the cgroup %s%s: %s", h.list[i].mount_point, resolved,
-                        strerror(-one));
-        else
-            remove_parent(&h.list[i], resolved);
+    if (is_inside(resolved))
+        return err_set(err, EDEADLK, "the cgroup %s cannot be removed by a process in it", resolved);
+    int64_t deadline = monotonic_msec() + REMOVE_MSEC;
+    int failed = 0;
+    for (size_t i = 0; i < all.count; i++) { /* all of them, whatever happens to one */
+        r = remove_until(&all.at[i], resolved, deadline);
+        if (r < 0 && !is_refusal(r))
+            failed = err_set(err, -r, "cannot remove the cgroup %s in %s (%s)", resolved, all.at[i].mount,
+                             strerrorname_np(-r));
     }
-    return r;
+    return failed;
 }
