@@ -45,9 +45,6 @@ static int open_standard_descriptors(struct err *err) {
 }
 
 int boot_mount(struct err *err) {
-    int r = root_leave_initramfs(err);
-    if (r < 0)
-        return r;
     for (size_t i = 0; i < ARRAY_SIZE(boot_mounts); i++) {
         if (mkdir(boot_mounts[i].path, 0755) < 0 && errno != EEXIST)
             return err_errno(err, "cannot create %s", boot_mounts[i].path);
@@ -57,7 +54,7 @@ int boot_mount(struct err *err) {
             errno != EBUSY)
             return err_errno(err, "cannot mount %s on %s", boot_mounts[i].type, boot_mounts[i].path);
     }
-    r = open_standard_descriptors(err);
+    int r = open_standard_descriptors(err);
     if (r < 0)
         return r;
     /* The OOM killer takes a container's process instead; launch gives every child a value of its own. */

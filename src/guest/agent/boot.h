@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-/* A root file system of its own, /dev, /proc, /sys, /run, /dev/pts, standard descriptors, cgroups. */
+/* /dev, /proc, /sys, /run, /dev/pts, standard descriptors, cgroups. */
 int boot_mount(struct err *err);
 
 /* Load the module groups that the kernel command line names in minka.modules=. */

@@ -43,18 +43,26 @@ int container_cgroup_open(const char *container_id) {
 
 /* ---- at boot ---- */
 
-/* One by one: a controller that cannot be delegated shall not keep the others away. */
+/* All at once, since each write walks every cgroup; one by one if the kernel refuses that, so that a controller that
+ * cannot be delegated does not keep the others away. */
 static void enable_controllers(int dir) {
     _cleanup_free_ char *available = NULL;
     if (read_file(dir, "cgroup.controllers", 4096, &available, NULL, NULL) < 0)
         return;
-    char *rest = available;
-    for (char *name; (name = strsep(&rest, " \n"));) {
-        char command[64];
-        if (!*name || snprintf(command, sizeof command, "+%s", name) >= (int)sizeof command)
-            continue;
-        (void)write_kernel_file(dir, "cgroup.subtree_control", command);
+    char all[4096] = "";
+    size_t length = 0;
+    for (const char *name = available; *(name += strspn(name, " \n")); name += strcspn(name, " \n")) {
+        int n = snprintf(all + length, sizeof all - length, "+%.*s ", (int)strcspn(name, " \n"), name);
+        if (n < 0 || (size_t)n >= sizeof all - length)
+            break;
+        length += (size_t)n;
     }
+    if (write_kernel_file(dir, "cgroup.subtree_control", all) == 0)
+        return;
+    char *rest = all;
+    for (char *command; (command = strsep(&rest, " "));)
+        if (*command)
+            (void)write_kernel_file(dir, "cgroup.subtree_control", command);
 }
 
 int container_cgroup_setup(struct err *err) {

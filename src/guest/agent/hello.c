@@ -16,19 +16,19 @@
 #include <time.h>
 
 static int seed_random(const ProtobufCBinaryData *entropy, struct err *err) {
-    struct {
-        struct rand_pool_info info;
-        uint8_t bytes[REQUEST_ENTROPY_MAX];
-    } pool = {.info = {.entropy_count = (int)entropy->len * 8, .buf_size = (int)entropy->len}};
-    memcpy(pool.info.buf, entropy->data, entropy->len);
+    _cleanup_free_ struct rand_pool_info *pool = malloc(sizeof *pool + entropy->len);
     _cleanup_close_ int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool.info) < 0)
-        return err_errno(err, "cannot seed the guest's random number generator");
-    /* Use it at once, not after the next minute: random(4), RNDRESEEDCRNG. */
-    if (ioctl(fd, RNDRESEEDCRNG) < 0)
-        return err_errno(err, "cannot reseed the guest's random number generator");
-    explicit_bzero(&pool, sizeof pool);
-    return 0;
+    if (!pool || fd < 0)
+        return err_set(err, EIO, "the guest cannot use its random number generator");
+    pool->entropy_count = (int)entropy->len * 8;
+    pool->buf_size = (int)entropy->len;
+    memcpy(pool->buf, entropy->data, entropy->len);
+    /* Used at once, not after the next minute: random(4), RNDRESEEDCRNG. */
+    int r = ioctl(fd, RNDADDENTROPY, pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0
+                ? err_set(err, errno, "the guest cannot seed its random number generator")
+                : 0;
+    explicit_bzero(pool->buf, entropy->len);
+    return r;
 }
 
 static int check_protocol(const Minka__Agent__V1__HelloRequest *request, struct err *err) {

@@ -9,7 +9,6 @@
  * agent calls root_leave_initramfs() when it boots: the machine then runs in a tmpfs, pivot_root works, and the
  * rootfs below is empty, as on any ordinary system.
  */
-#include "guest/agent/copy.h"
 #include "guest/agent/stage.h"
 #include "shared/base/cleanup.h"
 #include "shared/base/fd.h"
@@ -34,10 +33,10 @@ typedef Minka__Plan__V1__Root plan_root;
 /* ---- leaving the initramfs, once, at boot ---- */
 
 /* What the agent still needs from the initramfs when it runs: its kernel modules. */
-static const char *const kept[] = {"/lib/minka"};
+static const char kept[] = "/lib/minka";
 
-/* Memory is all that a ramfs is: empty it. dir is consumed. Stays on one file system. */
-static void remove_content(int dir, dev_t device, unsigned depth) {
+/* Memory is all that a ramfs is: empty it, but for one directory. dir is consumed. Stays on one file system. */
+static void remove_content(int dir, const struct stat *except, unsigned depth) {
     DIR *entries = fdopendir(dir);
     if (!entries || depth > 64) {
         (void)close(dir);
@@ -46,33 +45,32 @@ static void remove_content(int dir, dev_t device, unsigned depth) {
     for (const struct dirent *e; (e = readdir(entries));) {
         struct stat st;
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-            fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != device)
+            fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != except->st_dev ||
+            st.st_ino == except->st_ino)
             continue;
         if (S_ISDIR(st.st_mode)) {
             int child = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
             if (child >= 0)
-                remove_content(child, device, depth + 1);
+                remove_content(child, except, depth + 1);
         }
         (void)unlinkat(dir, e->d_name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
     }
     (void)closedir(entries);
 }
 
-static int keep(int new_root, const char *path, struct err *err) {
-    _cleanup_close_ int from = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (from < 0 && errno == ENOENT)
-        return 0;
-    if (from < 0 || mkdir_parents(new_root, path + 1, 0755) < 0)
-        return err_errno(err, "cannot keep %s of the initramfs", path);
-    _cleanup_close_ int to = openat(new_root, path + 1, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return to < 0 ? err_errno(err, "cannot keep %s of the initramfs", path) : copy_tree(from, to, err);
+/* By a bind mount: copying the modules would cost as much as loading them. */
+static int keep(int new_root, const char *place, struct err *err) {
+    _cleanup_free_ char *target = text_format("%s%s", place, kept);
+    if (!target || mkdir_parents(new_root, kept + 1, 0755) < 0 || mount(kept, target, NULL, MS_BIND, NULL) < 0)
+        return err_errno(err, "cannot keep %s of the initramfs", kept);
+    return 0;
 }
 
 int root_leave_initramfs(struct err *err) {
     static const char place[] = "/new-root";
     struct statfs fs;
-    struct stat st;
-    if (statfs("/", &fs) < 0 || stat("/", &st) < 0)
+    struct stat modules;
+    if (statfs("/", &fs) < 0)
         return err_errno(err, "cannot look at the root file system");
     if (fs.f_type != RAMFS_MAGIC && fs.f_type != TMPFS_MAGIC)
         return 0; /* booted from something that has been pivoted to already */
@@ -83,14 +81,14 @@ int root_leave_initramfs(struct err *err) {
     _cleanup_close_ int new_root = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (new_root < 0)
         return err_errno(err, "cannot open the new root file system");
-    for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
-        int r = keep(new_root, kept[i], err);
-        if (r < 0)
-            return r;
-    }
+    if (stat(kept, &modules) < 0)
+        return err_set(err, errno, "the guest image has no %s", kept);
+    int r = keep(new_root, place, err);
+    if (r < 0)
+        return r;
     if (fchdir(new_root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
         return err_errno(err, "cannot change to the new root file system");
-    remove_content(take_fd(&old_root), st.st_dev, 0);
+    remove_content(take_fd(&old_root), &modules, 0);
     return 0;
 }
 
