@@ -45,6 +45,7 @@ void boot_load(void *data, struct call *call) {
     if (r < 0)
         return monitor_fail(m, &err);
     children_reap(&m->children); /* they may have died before they were known */
+    monitor_await_reason(m);
     if (m->phase == PHASE_BUSY && m->vmm_answers)
         succeed(m, PHASE_LOADED);
 }

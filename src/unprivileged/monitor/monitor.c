@@ -111,7 +111,13 @@ void monitor_suspect(struct monitor *m, const struct err *why) {
     if (m->suspicion.code)
         return;
     m->suspicion = *why;
-    (void)loop_timer_set(m->suspicion_timer, SUSPICION_MSEC);
+    if (m->phase != PHASE_NEW) /* else when LOAD has brought the pidfds, which may know better */
+        monitor_await_reason(m);
+}
+
+void monitor_await_reason(struct monitor *m) {
+    if (m->suspicion.code && !m->failure.code)
+        (void)loop_timer_set(m->suspicion_timer, SUSPICION_MSEC);
 }
 
 static void on_agent_closed(void *data, const struct err *why) {

@@ -76,6 +76,7 @@ int monitor_run(const struct monitor_config *config, struct err *err);
 void monitor_set_phase(struct monitor *monitor, enum server_phase phase);
 void monitor_fail(struct monitor *monitor, const struct err *why);    /* the sandbox is lost */
 void monitor_suspect(struct monitor *monitor, const struct err *why); /* lost, but why may be said by another source */
+void monitor_await_reason(struct monitor *monitor);                   /* from now on, if something is suspected */
 void monitor_check_end(struct monitor *monitor);                      /* a process or container has gone */
 
 /* ---- failure.c: sentences ---- */

@@ -54,7 +54,7 @@ static int on_message(struct qmp *q, const struct qmp_message *m, struct err *er
         if (q->greeted)
             return err_set(err, EBADMSG, "it sent a second greeting");
         q->greeted = true;
-        return qmp_execute(q, QMP_CAPABILITIES) < 0 ? err_set(err, EPIPE, "it does not read its control socket") : 0;
+        return qmp_execute(q, QMP_CAPABILITIES) < 0 ? err_set(err, EPIPE, "QEMU does not read its control socket") : 0;
     case QMP_RETURN:
     case QMP_ERROR:
         return on_reply(q, m, err);
@@ -118,7 +118,8 @@ static void on_readable(void *data, uint32_t events) {
         return;
     q->freed = NULL;
     if (r < 0) {
-        (void)err_wrap(&err, "QEMU's control socket sent something that is not QMP");
+        if (r == -EBADMSG)
+            (void)err_wrap(&err, "QEMU's control socket sent something that is not QMP");
         end(q, &err);
     }
 }
