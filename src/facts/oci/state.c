@@ -7,7 +7,7 @@
 
 int oci_state_json(struct buf *out, const char *version, const char *id, const char *status, int pid,
                    const char *bundle, const struct oci_pair *annotations, size_t n_annotations) {
-    struct json_writer w = {.out = out, .pretty = true};
+    struct json_writer w = {.out = out};
     json_write_begin_object(&w, NULL);
     json_write_string(&w, "ociVersion", version);
     json_write_string(&w, "id", id);
