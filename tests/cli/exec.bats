@@ -7,7 +7,7 @@ setup_file() {
     setup_minka
     BATS_TEST_TMPDIR=$BATS_FILE_TMPDIR new_bundle
     set_args sleep 1000
-    export BUNDLE ID=exec-$$
+    export BUNDLE ID=$ID_PREFIX-exec
     minka run --detach --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1
 }
 teardown_file() {

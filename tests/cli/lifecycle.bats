@@ -137,7 +137,7 @@ P
 }
 
 @test "lifecycle: signals by name and number, in every spelling, and --all" {
-    set_script 'for s in HUP USR1 USR2 INT; do trap "echo $s" $s; done; echo ready; sh -c "trap \"echo child-int; exit\" INT; while :; do sleep 0.1; done" & while :; do sleep 0.1; done'
+    set_script 'for s in HUP USR1 USR2 ALRM; do trap "echo $s" $s; done; echo ready; sh -c "trap \"echo child-alrm; exit\" ALRM; while :; do sleep 0.1; done" & while :; do sleep 0.1; done'
     create
     minka start "$id"
     wait_for 20 grep -q ready "$BATS_TEST_TMPDIR/out"
@@ -147,9 +147,9 @@ P
     wait_for 10 grep -qx USR1 "$BATS_TEST_TMPDIR/out"
     minka kill "$id" 12
     wait_for 10 grep -qx USR2 "$BATS_TEST_TMPDIR/out"
-    minka kill --all "$id" INT
-    wait_for 10 grep -qx INT "$BATS_TEST_TMPDIR/out"
-    wait_for 10 grep -qx child-int "$BATS_TEST_TMPDIR/out"
+    minka kill --all "$id" ALRM
+    wait_for 10 grep -qx ALRM "$BATS_TEST_TMPDIR/out"
+    wait_for 10 grep -qx child-alrm "$BATS_TEST_TMPDIR/out"
     run minka kill "$id" NOSUCH
     [ "$status" -ne 0 ]
     minka kill -a "$id" KILL
@@ -280,7 +280,7 @@ H
     set_script 'cat /tmp/start-state; test "$(readlink /proc/self/ns/pid)" = "$(cat /tmp/start-ns)" && echo same-namespace'
     create
     [ "$(cut -d' ' -f1,2 "$log" | tr '\n' ' ')" = 'prestart e-prestart createRuntime e-createRuntime createContainer e-createContainer ' ]
-    grep -q '"status": *"creat' "$log"
+    grep -q '"status":"creat' "$log"
     [ "$(grep -o '"pid": *[0-9]*' "$log" | head -1 | tr -dc 0-9)" = "$(cat "$BATS_TEST_TMPDIR/pid")" ]
     minka start "$id"
     wait_for 20 is_status "$id" stopped

@@ -39,8 +39,9 @@ teardown() { delete_all; }
     local pid=$!
     wait_for 30 is_status "$id" running
     minka kill "$id" KILL
-    run wait "$pid"
-    [ "$status" -eq 137 ]
+    local code=0
+    wait "$pid" || code=$?
+    [ "$code" -eq 137 ]
     nothing_left
 }
 

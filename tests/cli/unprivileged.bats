@@ -7,7 +7,7 @@ setup_file() {
     setup_minka
     BATS_TEST_TMPDIR=$BATS_FILE_TMPDIR new_bundle
     set_args sleep 1000
-    export BUNDLE ID=unprivileged-$$
+    export BUNDLE ID=$ID_PREFIX-unprivileged
     minka run --detach --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1
 }
 teardown_file() { minka delete --force "$ID"; }
@@ -22,7 +22,7 @@ field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
         pid=$(process_of $role)
         read -r real effective saved fs <<<"$(field "$pid" Uid)"
         echo "$role: $real"
-        ((real >= 1879048192))
+        ((real >= RANGE && real < RANGE + 1000))
         [ "$real $real $real" = "$effective $saved $fs" ]
         [ "$(field "$pid" Gid)" = "$(field "$pid" Uid)" ]
         [ -z "$(field "$pid" Groups | tr -d ' ')" ]

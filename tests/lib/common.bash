@@ -14,6 +14,7 @@ setup_minka() {
     [[ $EUID -eq 0 ]] || skip "needs root"
     export MINKA_ROOT=$BATS_FILE_TMPDIR/root
     export CONFIG=$BATS_FILE_TMPDIR/configuration.toml
+    export RANGE=$((1880000000 + ($$ % 100000) * 1000)) ID_PREFIX=t$$
     mkdir -p "$CACHE"
     guest_image || return 1
     write_config
@@ -25,6 +26,8 @@ write_config() { # EXTRA-LINES... : appended to the [hypervisor.qemu] section
         echo '[runtime]'
         echo "libexec_dir = \"$STAGE/libexec/minka\""
         echo "image_dir = \"$CACHE/images\""
+        echo "id_range_start = $RANGE"
+        echo "id_range_size = 1000"
         echo '[agent]'
         echo 'dial_timeout = 60'
         echo '[hypervisor.qemu]'
@@ -46,7 +49,7 @@ guest_image() { # built once per agent; every file of the run shares it
 minka() { "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" "$@"; }
 
 # An id that no other test of this run uses.
-new_id() { echo "t$$-$BATS_TEST_NUMBER-$RANDOM"; }
+new_id() { echo "$ID_PREFIX-$BATS_TEST_NUMBER-$RANDOM"; }
 
 busybox_rootfs() { # DIR: a small root file system
     mkdir -p "$1"/{bin,dev,proc,sys,tmp,etc,root,run,var}
@@ -75,9 +78,7 @@ edit_config() {
     jq "$@" "$BUNDLE/config.json" >"$BUNDLE/config.json.new" && mv "$BUNDLE/config.json.new" "$BUNDLE/config.json"
 }
 set_args() { # ARG... : the container's process
-    edit_config --args '.process.args = $ARGS.positional' -- "$@" 2>/dev/null ||
-        jq '.process.args = $ARGS.positional' "$BUNDLE/config.json" --args "$@" >"$BUNDLE/config.json.new" &&
-        mv "$BUNDLE/config.json.new" "$BUNDLE/config.json"
+    edit_config --argjson args "$(python3 -c 'import json, sys; print(json.dumps(sys.argv[1:]))' "$@")" '.process.args = $args'
 }
 set_script() { set_args sh -c "$1"; }
 
@@ -99,22 +100,16 @@ status_of() { minka state "$1" | jq -r .status; }
 is_status() { [[ $(status_of "$1") == "$2" ]]; }
 
 # ---- leftovers: what exists before a test must be what exists after it ----
+# Every file of tests has a lease range of its own, so that what belongs to it can be told from other sandboxes.
 leftovers() {
     {
-        # processes of this installation and the VMMs and file servers that it starts
-        for dir in /proc/[0-9]*; do
-            { read -r -d '' arg0 <"$dir/cmdline"; } 2>/dev/null || continue
-            state=$(sed -n 's/^State:\s*\(.\).*/\1/p' "$dir/status" 2>/dev/null)
-            [[ $state == Z || -z $state ]] && continue
-            case ${arg0##*/} in
-            minka-monitor | minka-standin | qemu-system-* | virtiofsd) echo "process ${arg0##*/}" ;;
-            esac
-        done | sort | uniq -c
-        grep -c minka /proc/self/mountinfo
-        find /sys/fs/cgroup -maxdepth 4 -type d -path '*minka*' 2>/dev/null | sort
-        cat /run/minka/leases 2>/dev/null | grep -v '^#' | grep -v '^next' || true
-        ls "$MINKA_ROOT" 2>/dev/null || true
-        ls /run/netns 2>/dev/null || true
+        awk -v first="$RANGE" '/^Name/ {name = $2} /^State/ {state = $2}
+            /^Uid/ && state != "Z" && $2 >= first && $2 < first + 1000 {print "process " name}' /proc/[0-9]*/status 2>/dev/null | sort || true
+        awk -v first="$RANGE" '$1 >= first && $1 < first + 1000 {print "lease " $0}' /run/minka/leases 2>/dev/null || true
+        grep -F "$BATS_FILE_TMPDIR" /proc/self/mountinfo | sed 's/^/mount /' || true
+        find /sys/fs/cgroup -maxdepth 4 -type d -path "*minka/$ID_PREFIX*" 2>/dev/null | sort | sed 's/^/cgroup /' || true
+        find "$MINKA_ROOT" -mindepth 1 2>/dev/null | sed 's/^/file /' || true
+        find /run/netns -mindepth 1 2>/dev/null | sed 's/^/netns /' || true
     }
 }
 remember() { leftovers >"$BATS_TEST_TMPDIR/before"; }
@@ -125,6 +120,7 @@ nothing_left() {
         sleep 0.2
     done
     diff "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after"
+    return 1
 }
 
 # End what a failed test left behind, so that the next one starts clean.
