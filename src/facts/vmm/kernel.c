@@ -15,6 +15,8 @@
 /* COMMAND_LINE_SIZE of arch/x86/include/asm/setup.h, with its closing NUL: the kernel cuts the rest off in silence. */
 enum { KERNEL_COMMAND_LINE_MAX = 2048 };
 
+enum { RESERVE_MIN_KIB = 8192 };
+
 struct words {
     struct buf text;
     bool failed;
@@ -55,16 +57,28 @@ static void add_time(struct words *words, const struct vmm_config *config) {
     add(words, "no_timer_check");
 }
 
-static void add_boot(struct words *words, const struct vmm_config *config) {
+static void add_boot(struct words *words) {
     add(words, "panic=-1 reboot=t"); /* a dead guest ends its VMM at once: triple fault, -no-reboot */
     add(words, "cryptomgr.notests"); /* the self-tests of the crypto code take a fifth of the boot */
     add(words, "swiotlb=noforce");   /* no device here needs bounce buffers; saves 64 MiB above 3 GiB of memory */
     add(words, "cgroup_no_v1=all");  /* every controller belongs to cgroup v2 */
+}
+
+static void add_processor(struct words *words, const struct vmm_config *config) {
     if (config->accel == VMM_TCG) {
         add(words, "noreplace-smp");              /* patching lock prefixes costs more than it saves here */
         add(words, "mitigations=off");            /* the emulated CPU does not speculate */
-        add(words, "transparent_hugepage=never"); /* no gain in emulation, and khugepaged reserves 5 % of the memory */
+        add(words, "transparent_hugepage=never"); /* nothing is gained by them in emulation */
+        return;
     }
+    /*
+     * khugepaged raises the reserve of free memory to 5 %, and the container would meet the machine's OOM killer before
+     * its own limit (size.c). Back to about what the kernel chooses without huge pages.
+     */
+    char word[64];
+    unsigned long long reserve = config->memory_mib > RESERVE_MIN_KIB ? config->memory_mib : RESERVE_MIN_KIB;
+    (void)snprintf(word, sizeof(word), "sysctl.vm.min_free_kbytes=%llu", reserve);
+    add(words, word);
 }
 
 static void add_modules(struct words *words, const struct vmm_config *config) {
@@ -95,7 +109,8 @@ int vmm_kernel_command_line(const struct vmm_config *config, char **ret, struct 
         return r;
     add_messages(&words, config);
     add_time(&words, config);
-    add_boot(&words, config);
+    add_boot(&words);
+    add_processor(&words, config);
     add_modules(&words, config);
     if (*params)
         add(&words, params);
