@@ -4,6 +4,7 @@
  * and trees come and go in their share. MINKA_TEST_SERVER_ROOT names a directory
  * with another distribution release, whose server is tried too.
  */
+#include "closure.h"
 #include "privileged/confine/internal.h"
 #include "privileged/share/internal.h"
 #include "privileged/share/share.h"
@@ -33,30 +34,6 @@ static void need_root(void) {
         print_message("skipped: needs root, to make namespaces and change uids\n");
         skip();
     }
-}
-
-/* What the dynamic loader below root says that program needs; NULL-terminated. */
-static char **closure(const char *root, const char *program) {
-    char **files = calloc(64, sizeof *files);
-    assert_non_null(files);
-    size_t count = 0;
-    files[count++] = strdup(program);
-    files[count++] = strdup("/lib64/ld-linux-x86-64.so.2");
-    _cleanup_free_ char *command = text_format("chroot '%s/' /lib64/ld-linux-x86-64.so.2 --list '%s'", root, program);
-    FILE *list = popen(command, "re");
-    assert_non_null(list);
-    char line[1024];
-    while (fgets(line, sizeof line, list)) {
-        char *path = strstr(line, "=> /");
-        if (!path)
-            continue;
-        path += 3;
-        path[strcspn(path, " \n")] = '\0';
-        assert_true(count < 62);
-        files[count++] = strdup(path);
-    }
-    assert_int_equal(pclose(list), 0);
-    return files;
 }
 
 struct fixture {
@@ -105,6 +82,7 @@ static void start_server(struct fixture *f, const char *root, const char *config
         fail_msg("%s", err.text);
     share.server_path = configured;
     f->files = closure(root, configured);
+    assert_non_null(f->files);
     share.server_files = f->files;
     if (share_plan(&share, &f->plan, &f->strings, &err) < 0)
         fail_msg("%s", err.text);
