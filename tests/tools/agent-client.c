@@ -17,7 +17,8 @@
  *   resize ID PROCESS ROWS COLUMNS
  *   sleep SECONDS              nothing is read meanwhile
  *   list ID    stats ID    pause ID    resume ID    delete ID    event    shutdown
- * PROCESS is - for the container's own.
+ * In the environment: TERMINAL=1 asks for a terminal, MEMORY_MAX=BYTES limits `container`, SHARE_PID=1 leaves it in the
+ * VM's pid namespace, where it sees the agent. PROCESS is - for the container's own.
  */
 #include "agent.pb-c.h"
 #include "shared/base/cleanup.h"
@@ -166,7 +167,6 @@ static char *environment[] = {environment_path};
 static char root_directory[] = "/";
 static Minka__Plan__V1__Capabilities capabilities = MINKA__PLAN__V1__CAPABILITIES__INIT;
 
-/* TERMINAL=1 in the environment asks for a terminal. */
 static Minka__Plan__V1__Process process_plan(char **arguments) {
     Minka__Plan__V1__Process process = MINKA__PLAN__V1__PROCESS__INIT;
     capabilities.bounding = capabilities.effective = capabilities.permitted = 0xa80425fb; /* what engines give */
@@ -195,6 +195,8 @@ static void create_plain(char *id, char *root_path, char **arguments) {
     Minka__Plan__V1__Namespaces namespaces = MINKA__PLAN__V1__NAMESPACES__INIT;
     namespaces.mount = namespaces.pid = namespaces.ipc = namespaces.uts = namespaces.network = namespaces.cgroup =
         MINKA__PLAN__V1__NAMESPACE_MODE__NAMESPACE_NEW;
+    if (getenv("SHARE_PID"))
+        namespaces.pid = MINKA__PLAN__V1__NAMESPACE_MODE__NAMESPACE_NONE;
     Minka__Plan__V1__Root root = MINKA__PLAN__V1__ROOT__INIT;
     root.path = root_path;
     Minka__Plan__V1__Mount mounts[] = {

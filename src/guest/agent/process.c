@@ -88,6 +88,14 @@ void process_free(struct process *process) {
 
 /* ---- what the stages report ---- */
 
+/* The container's own process may have ended without having been reaped yet. */
+static bool container_has_ended(const struct container *container) {
+    siginfo_t info = {0};
+    if (container->state != CONTAINER_CREATED && container->state != CONTAINER_RUNNING)
+        return true;
+    return waitid(P_PID, (id_t)container->own->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
+}
+
 static void failed(struct process *process, const struct err *err) {
     close_report(process);
     if (process->starting) {
@@ -95,6 +103,11 @@ static void failed(struct process *process, const struct err *err) {
     } else if (process_is_own(process)) {
         container_own_failed(process->container, err); /* may free both */
     } else {
+        struct err ended = {0};
+        if (container_has_ended(process->container)) { /* whatever it failed with, this is why */
+            err_set(&ended, ESRCH, "cannot exec in a container that is not running");
+            err = &ended;
+        }
         answer_error(take_ptr(process->launching), err);
         process_free(process); /* its child is a stranger from now on */
     }
