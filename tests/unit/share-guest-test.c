@@ -7,6 +7,7 @@
  * what is missing is named. MINKA_TEST_SERVER_ROOT: as for share-test.
  */
 #include "closure.h"
+#include "leftovers.h"
 #include "privileged/share/share.h"
 #include "shared/base/buf.h"
 #include "shared/base/cleanup.h"
@@ -428,5 +429,5 @@ static void test_rust_server(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_c_server), cmocka_unit_test(test_rust_server)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, kill_leftovers);
 }

@@ -5,6 +5,7 @@
  * with another distribution release, whose server is tried too.
  */
 #include "closure.h"
+#include "leftovers.h"
 #include "privileged/confine/internal.h"
 #include "privileged/share/internal.h"
 #include "privileged/share/share.h"
@@ -243,5 +244,5 @@ int main(void) {
         cmocka_unit_test(test_rust_server),
         cmocka_unit_test(test_wrong_server_is_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, kill_leftovers);
 }

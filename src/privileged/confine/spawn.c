@@ -53,67 +53,84 @@ pid_t confine_pid_of(int pidfd) {
     return (pid_t)pid;
 }
 
-/* fork with a pidfd. 0 in the child, where everything else belongs to the caller. */
+/* fork(2) with a pidfd. 0 in the child. */
 static pid_t clone_child(uint64_t flags, int *ret_pidfd) {
     struct clone_args args = {
         .flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
         .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
-        .exit_signal = SIGCHLD,
+        .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD, /* then it is the same as the intermediate's: clone(2) */
     };
     return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 
-/*
- * A member of the target's pid namespace that makes the process there and ends. The orphan goes to pid 1 of the
- * namespace its parent was in (pid_namespaces(7)), which waits for it from then on.
- */
-_Noreturn static void intermediate(const struct confine_plan *plan, int sock) {
+/* Make the process, and tell the command its pidfd. Returns in the maker only. */
+static void make_and_tell(const struct confine_plan *plan, uint64_t flags, int sock) {
+    struct confine_message message = {.kind = CONFINE_SAYS_PIDFD, .stage = "clone"};
     int pidfd = -EBADF;
-    pid_t pid = clone_child(CLONE_NEWPID, &pidfd);
+    pid_t pid = clone_child(flags, &pidfd);
     if (pid == 0)
         confine_child(plan, sock);
-    struct confine_message message = {.kind = CONFINE_SAYS_PIDFD, .stage = "clone"};
     if (pid < 0) {
         message.kind = CONFINE_SAYS_FAILED;
-        (void)confine_errno(&message.error, "cannot make a process");
+        if (errno == ENOMEM) /* clone(2): pid 1 of the namespace has ended */
+            (void)err_set(&message.error, ESRCH, "the process whose pid namespace it shall be in has ended");
+        else
+            (void)confine_errno(&message.error, "cannot make a process");
     }
     (void)send_with_fds(sock, &message, sizeof message, &pidfd, pid < 0 ? 0 : 1);
+}
+
+/*
+ * The one who enters the sandbox's pid namespace, since the command could not return from there: in a user namespace
+ * setns(2) to the pid namespace one is in is refused. The process becomes
+ *   JOIN        the command's child all the same, by CLONE_PARENT;
+ *   NEW_INSIDE  an orphan in the sandbox's pid namespace, whose pid 1 inherits it (pid_namespaces(7)).
+ */
+_Noreturn static void intermediate(const struct confine_plan *plan, int sock) {
+    if (setns(plan->pid_namespace_of, CLONE_NEWPID) < 0) {
+        struct confine_message message = {.kind = CONFINE_SAYS_FAILED, .stage = "pid namespace"};
+        if (errno == ESRCH)
+            (void)err_set(&message.error, ESRCH, "the process whose pid namespace it shall be in has ended");
+        else
+            (void)confine_errno(&message.error, "cannot enter the sandbox's pid namespace");
+        (void)send_with_fds(sock, &message, sizeof message, NULL, 0);
+        _exit(0);
+    }
+    if (plan->pid_namespace == CONFINE_PID_JOIN) {
+        make_and_tell(plan, CLONE_PARENT, sock);
+        _exit(0);
+    }
+    pid_t inner = fork();
+    if (inner == 0) {
+        make_and_tell(plan, CLONE_NEWPID, sock);
+        _exit(0);
+    }
+    if (inner < 0) {
+        struct confine_message message = {.kind = CONFINE_SAYS_FAILED, .stage = "pid namespace"};
+        if (errno == ENOMEM)
+            (void)err_set(&message.error, ESRCH, "the process whose pid namespace it shall be in has ended");
+        else
+            (void)confine_errno(&message.error, "cannot make a process");
+        (void)send_with_fds(sock, &message, sizeof message, NULL, 0);
+    }
+    /* Its end is what makes the process an orphan, which it shall be when the command goes on. */
+    while (inner > 0 && waitpid(inner, NULL, 0) < 0 && errno == EINTR)
+        ;
     _exit(0);
 }
 
-/* Make the first child, with this process's own future children unaffected. */
+/* The first child: the process itself, or the intermediate. */
 static pid_t make_process(const struct confine_plan *plan, int sockets[2], int *ret_pidfd, struct err *err) {
-    bool inside = plan->pid_namespace != CONFINE_PID_NEW;
-    _cleanup_close_ int own = -EBADF;
-    if (inside) {
-        own = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
-        if (own < 0)
-            return confine_errno(err, "cannot open its own pid namespace");
-        if (setns(plan->pid_namespace_of, CLONE_NEWPID) < 0)
-            return errno == ESRCH ? err_set(err, ESRCH, "the process whose pid namespace it shall be in has ended")
-                                  : confine_errno(err, "cannot enter the sandbox's pid namespace");
-    }
-    pid_t pid = clone_child(plan->pid_namespace == CONFINE_PID_NEW ? CLONE_NEWPID : 0, ret_pidfd);
-    int failed = errno;
-    if (pid == 0) {
-        close_fd(&sockets[0]); /* or it would not see the parent's end */
-        if (plan->pid_namespace == CONFINE_PID_NEW_INSIDE)
-            intermediate(plan, sockets[1]);
-        confine_child(plan, sockets[1]);
-    }
-    if (inside && setns(own, CLONE_NEWPID) < 0) {
-        int r = confine_errno(err, "cannot return to its own pid namespace");
-        if (pid > 0) {
-            (void)kill(pid, SIGKILL);
-            (void)waitpid(pid, NULL, 0);
-            close_fd(ret_pidfd);
-        }
-        return r;
-    }
-    errno = failed;
-    if (pid < 0 && inside && errno == ENOMEM) /* clone(2): pid 1 of the namespace has ended */
-        return err_set(err, ESRCH, "the process whose pid namespace it shall be in has ended");
-    return pid < 0 ? confine_errno(err, "cannot make a process") : pid;
+    bool direct = plan->pid_namespace == CONFINE_PID_NEW;
+    pid_t pid = clone_child(direct ? CLONE_NEWPID : 0, ret_pidfd);
+    if (pid < 0)
+        return confine_errno(err, "cannot make a process");
+    if (pid > 0)
+        return pid;
+    close_fd(&sockets[0]); /* or it would not see the parent's end */
+    if (!direct)
+        intermediate(plan, sockets[1]);
+    confine_child(plan, sockets[1]);
 }
 
 static int receive(struct start *s, struct confine_message *message, int *ret_fd, struct err *err) {
@@ -212,8 +229,8 @@ static int accompany(struct start *s, struct err *err) {
     return r > 0 ? err_set(err, EPROTO, "its start went out of order") : r;
 }
 
-/* The intermediate child hands over the pidfd and goes. */
-static int await_grandchild(struct start *s, int *intermediate_pidfd, struct err *err) {
+/* The intermediate hands over the pidfd and goes. */
+static int await_intermediate(struct start *s, int *intermediate_pidfd, struct err *err) {
     struct confine_message message;
     int r = expect(s, CONFINE_SAYS_PIDFD, &message, &s->pidfd, err);
     siginfo_t info;
@@ -229,15 +246,15 @@ static int await_grandchild(struct start *s, int *intermediate_pidfd, struct err
 }
 
 static int start_process(struct start *s, int sockets[2], struct err *err) {
-    bool nested = s->plan->pid_namespace == CONFINE_PID_NEW_INSIDE;
+    bool direct = s->plan->pid_namespace == CONFINE_PID_NEW;
     int first = -EBADF;
     pid_t pid = make_process(s->plan, sockets, &first, err);
     if (pid < 0)
         return pid;
     close_fd(&sockets[1]);
-    s->is_child = !nested;
-    if (nested) {
-        int r = await_grandchild(s, &first, err);
+    s->is_child = s->plan->pid_namespace != CONFINE_PID_NEW_INSIDE;
+    if (!direct) {
+        int r = await_intermediate(s, &first, err);
         if (r < 0)
             return r;
     } else {
