@@ -71,10 +71,10 @@ struct control_process {
 
 struct control_reply {
     uint32_t magic;
-    uint32_t op;      /* the request's */
-    int32_t status;   /* 0, or a negative errno with the sentence in text */
-    uint32_t more;    /* further replies to this request follow */
-    int32_t value;    /* CREATE, EXEC: pid in the guest */
+    uint32_t op;    /* the request's */
+    int32_t status; /* 0, or a negative errno with the sentence in text */
+    uint32_t more;  /* further replies to this request follow */
+    int32_t value;  /* CREATE, EXEC: pid in the guest */
     struct control_stats stats;
     struct control_process process;
     char text[CONTROL_TEXT_MAX]; /* an error's sentence; PS: the command line; EVENTS: the type ("oom") */

@@ -187,7 +187,7 @@ static void on_ready(void *data, uint32_t events) {
     }
     if (got == FILL_BLOCKED && (events & EPOLLHUP))
         return end(s, &err); /* a virtio port whose host side has gone */
-    if (s->write_error) /* what the peer still says comes first */
+    if (s->write_error)      /* what the peer still says comes first */
         (void)loop_timer_set(s->wake, 0);
 }
 

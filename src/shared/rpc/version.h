@@ -6,8 +6,8 @@ enum { AGENT_PROTOCOL = 1 };
 
 /* The virtio-serial port of the agent channel. */
 #define AGENT_PORT_NAME "minka.agent.0"
-#define AGENT_SERVICE "minka.agent.v1.Agent"
+#define AGENT_SERVICE   "minka.agent.v1.Agent"
 
 /* Where the guest mounts the sandbox's virtiofs share, and the share's tag. */
 #define GUEST_SHARE_PATH "/run/minka/share"
-#define GUEST_SHARE_TAG "minka"
+#define GUEST_SHARE_TAG  "minka"
