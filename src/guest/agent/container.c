@@ -130,12 +130,21 @@ static void begin_ending(struct container *container) {
     emptied(container);
 }
 
+/* For a deletion. The exit of its own process does the rest; while it is being set up there may be nothing to kill. */
+static void kill_all(struct container *container) {
+    if (container->own->pid > 0)
+        (void)kill(container->own->pid, SIGKILL);
+    (void)container_cgroup_kill(container->id);
+}
+
 /* ---- from the container's own process ---- */
 
 void container_own_ready(struct container *container) {
     struct agent *agent = container->agent;
     container->state = CONTAINER_CREATED;
     process_answer_launched(container->own);
+    if (container->deleting)
+        kill_all(container);
     /* While the host digests the answer. */
     container->watch = cgroup_watch_new(agent->loop, container);
     /* Without these a later container that shares them fails, and says so. */
@@ -275,8 +284,5 @@ void container_delete_run(struct agent *agent, struct ttrpc_request *request, co
     }
     if (container->state == CONTAINER_ENDING)
         return;
-    /* The exit of its own process does the rest. */
-    if (container->own->pid > 0)
-        (void)kill(container->own->pid, SIGKILL);
-    (void)container_cgroup_kill(container->id);
+    kill_all(container);
 }
