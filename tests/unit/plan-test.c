@@ -284,22 +284,6 @@ static void test_resources(void **state) {
     has_not(&out, "cpu.weight"); /* an idle group has none */
 }
 
-static void test_cpuset_count(void **state) {
-    (void)state;
-    static const struct {
-        const char *list;
-        unsigned count;
-    } good[] = {{"0", 1}, {"0-3", 4}, {"0-3,8", 5}, {"1,1,0-1", 2}, {"8191", 1}};
-    static const char *const bad[] = {"", "a", "1-", "3-1", "1,", ",1", "8192", "-1", "1 2", "0-99999999999999999999"};
-    unsigned count = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-        assert_int_equal(plan_cpuset_count(good[i].list, &count), 0);
-        assert_int_equal(count, good[i].count);
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-        assert_int_equal(plan_cpuset_count(bad[i], &count), -EINVAL);
-}
-
 static void test_sysctls(void **state) {
     (void)state;
     compiles(&(struct input){.linux_part = "\"sysctl\":{\"net.ipv4.ip_forward\":\"1\"}"},
@@ -400,7 +384,6 @@ int main(void) {
         cmocka_unit_test(test_devices),
         cmocka_unit_test(test_privileged_flood),
         cmocka_unit_test(test_resources),
-        cmocka_unit_test(test_cpuset_count),
         cmocka_unit_test(test_sysctls),
         cmocka_unit_test(test_root),
         cmocka_unit_test(test_process),

@@ -15,7 +15,7 @@
 
 static const uint64_t SHARES_MIN = 2, SHARES_MAX = 262144, WEIGHT_MAX = 10000;
 static const uint64_t PERIOD_DEFAULT = 100000;
-enum { BLKIO_WEIGHT_MIN = 10, BLKIO_WEIGHT_MAX = 1000, CPU_MAX = 8192 };
+enum { BLKIO_WEIGHT_MIN = 10, BLKIO_WEIGHT_MAX = 1000 };
 
 static int set(plan_cgroup *cgroup, bool optional, const char *file, const char *value, struct err *err) {
     Minka__Plan__V1__CgroupSetting *setting =
@@ -165,31 +165,4 @@ int plan_build_cgroup_settings(const struct oci_resources *resources, plan_cgrou
     if (r >= 0)
         r = build_hugepages(resources, cgroup, err);
     return r < 0 ? r : build_unified(resources, cgroup, err);
-}
-
-/* "0-3,8": numbers and ranges, in any order; doubles count once. cgroup-v2.rst, cpuset.cpus. */
-int plan_cpuset_count(const char *list, unsigned *ret) {
-    _cleanup_free_ bool *named = calloc(CPU_MAX, sizeof(bool));
-    unsigned count = 0;
-    if (!named)
-        return -ENOMEM;
-    for (const char *c = list; *c;) {
-        char *end = NULL;
-        if (*c < '0' || *c > '9')
-            return -EINVAL;
-        unsigned long first = strtoul(c, &end, 10), last = first;
-        if (*end == '-' && end[1] >= '0' && end[1] <= '9')
-            last = strtoul(end + 1, &end, 10);
-        if (last < first || last >= CPU_MAX || (*end && (*end != ',' || !end[1])))
-            return -EINVAL;
-        for (unsigned long cpu = first; cpu <= last; cpu++) {
-            count += !named[cpu];
-            named[cpu] = true;
-        }
-        c = end + (*end == ',');
-    }
-    if (count == 0)
-        return -EINVAL;
-    *ret = count;
-    return 0;
 }

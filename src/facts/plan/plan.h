@@ -19,22 +19,22 @@
 
 /* One bind mount of the spec, as setup found it on the host. Parallel to spec->mounts. */
 struct plan_host_mount {
-    char *source;  /* absolute path on the host, to be put into the share; NULL: nothing of the host is needed */
-    bool is_file;  /* filled in by setup, after looking */
-    bool readonly; /* the share's bind can be read-only on the host as well */
+    char *source;   /* absolute path on the host, to be put into the share; NULL: nothing of the host is needed */
+    bool is_file;   /* filled in by setup, after looking */
+    bool readonly;  /* the share's bind can be read-only on the host as well */
     bool recursive; /* rbind */
-    char *size_of; /* a tmpfs of the host in whose place the guest gets one of its own (/dev/shm); else NULL */
-    uint64_t size; /* filled in by setup: the size of size_of's file system in bytes, 0 unknown */
+    char *size_of;  /* a tmpfs of the host in whose place the guest gets one of its own (/dev/shm); else NULL */
+    uint64_t size;  /* filled in by setup: the size of size_of's file system in bytes, 0 unknown */
 };
 
 struct plan_host {
     const char *container_id;
-    const char *bundle;     /* absolute */
+    const char *bundle; /* absolute */
     /* root: a directory share, or a disk */
     const char *disk_serial, *disk_type; /* NULL: the root is GUEST_SHARE_PATH/ID/rootfs */
-    struct plan_host_mount *mounts; /* spec->n_mounts of them, from plan_host_mounts() and then setup */
-    bool joins_sandbox;     /* a further container of a pod: namespaces with a path are the sandbox's */
-    bool no_new_keyring;    /* create --no-new-keyring */
+    struct plan_host_mount *mounts;      /* spec->n_mounts of them, from plan_host_mounts() and then setup */
+    bool joins_sandbox;                  /* a further container of a pod: namespaces with a path are the sandbox's */
+    bool no_new_keyring;                 /* create --no-new-keyring */
 };
 
 /*
@@ -62,9 +62,6 @@ int plan_update(const struct oci_resources *resources, const char *container_id,
 
 /* A plan as text, one line per step, for golden files and --debug. message: "container", "exec" or "update". */
 int plan_print(const char *message, const struct buf *packed, struct buf *ret, struct err *err);
-
-/* How many CPUs a cpuset list names ("0-3,8"). -EINVAL when it is none. */
-int plan_cpuset_count(const char *list, unsigned *ret);
 
 /* Which module groups of the guest image (docs/guest-image.md) a disk of this type needs, NULL-terminated, static. */
 const char *const *plan_disk_modules(const char *disk_type);

@@ -21,16 +21,16 @@ enum vmm_accel { VMM_KVM, VMM_TCG };
 /* What the hypervisor at hand can do; filled by probe. */
 struct vmm_features {
     unsigned version_major, version_minor;
-    bool kvm_by_fd;    /* -accel kvm,device=/dev/fdset/N (QEMU 9.0) */
+    bool kvm_by_fd; /* -accel kvm,device=/dev/fdset/N (QEMU 9.0) */
 };
 
 /* Descriptor numbers that the VMM's process finds open; the launcher puts them there. -1: not there. */
 struct vmm_fds {
-    int control;  /* QMP: connected unix socket */
-    int console;  /* guest's serial port: connected unix socket */
-    int agent;    /* agent channel: connected unix socket */
-    int share;    /* vhost-user: socket connected to the file server */
-    int kvm;      /* /dev/kvm, where it can go by fd */
+    int control; /* QMP: connected unix socket */
+    int console; /* guest's serial port: connected unix socket */
+    int agent;   /* agent channel: connected unix socket */
+    int share;   /* vhost-user: socket connected to the file server */
+    int kvm;     /* /dev/kvm, where it can go by fd */
 };
 
 enum { VMM_DISKS_MAX = 8 };
@@ -43,16 +43,16 @@ struct vmm_disk {
 struct vmm_config {
     enum vmm_machine machine;
     enum vmm_accel accel;
-    const char *path;         /* of the hypervisor, inside its jail */
-    const char *firmware;     /* inside the jail */
-    const char *kernel;       /* PVH vmlinux, inside the jail */
+    const char *path;     /* of the hypervisor, inside its jail */
+    const char *firmware; /* inside the jail */
+    const char *kernel;   /* PVH vmlinux, inside the jail */
     const char *initrd;
     const char *kernel_params; /* the user's, appended; "" for none */
     bool debug;                /* guest kernel messages on the console */
     unsigned vcpus;
     uint64_t memory_mib;
-    uint64_t tsc_khz;          /* host TSC, for TCG: see reference in qemu.c; 0 unknown */
-    bool sandbox;              /* QEMU's own -sandbox */
+    uint64_t tsc_khz; /* host TSC, for TCG: see reference in qemu.c; 0 unknown */
+    bool sandbox;     /* QEMU's own -sandbox */
     struct vmm_features features;
     struct vmm_fds fds;
     struct vmm_disk disks[VMM_DISKS_MAX];
@@ -76,10 +76,10 @@ struct vmm_size {
 };
 struct vmm_size_request {
     bool has_memory_limit;
-    uint64_t memory_limit;      /* bytes */
-    int64_t cpu_quota;          /* microseconds per period, <= 0 none */
+    uint64_t memory_limit; /* bytes */
+    int64_t cpu_quota;     /* microseconds per period, <= 0 none */
     uint64_t cpu_period;
-    unsigned cpuset_count;      /* 0 none */
+    unsigned cpuset_count; /* 0 none */
     unsigned default_vcpus, max_vcpus;
     uint64_t default_memory_mib;
     enum vmm_accel accel;

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 int setup_bundle_load(const char *path, struct setup_bundle *ret, struct err *err) {
     _cleanup_setup_bundle_ struct setup_bundle bundle = {.path = strdup(path)};
@@ -98,7 +100,16 @@ static int find_image(struct sandbox *s, struct err *err) {
 
 /* ---- the mounts ---- */
 
+/* The guest's own shared memory is as large as what the engine made on the host (podman --shm-size). */
+static void look_at_size(struct plan_host_mount *mount) {
+    struct statfs fs;
+    if (statfs(mount->size_of, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+        mount->size = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize;
+}
+
 static int look_at_source(struct plan_host_mount *mount, struct err *err) {
+    if (mount->size_of)
+        look_at_size(mount);
     if (!mount->source)
         return 0;
     struct stat st;
