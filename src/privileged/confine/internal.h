@@ -74,6 +74,8 @@ struct confine_property {
     int (*prove)(const struct confine_subject *subject, struct err *err);
 };
 extern const struct confine_property confine_properties[]; /* ends with name NULL */
+int confine_prove_mounts(const struct confine_subject *subject, struct err *err);
+int confine_prove_emptied(const struct confine_subject *subject, struct err *err);
 
 /* All that holds before execve already, the list of descriptors included. */
 int confine_prove_ready(const struct confine_plan *plan, pid_t pid, const struct confine_message *ready,

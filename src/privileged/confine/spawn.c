@@ -63,21 +63,32 @@ static pid_t clone_child(uint64_t flags, int *ret_pidfd) {
     return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 
+/* Why no process could be made in a pid namespace: mostly that its pid 1 has ended. */
+static void tell_failure(const struct confine_plan *plan, int sock, const char *what) {
+    struct confine_message message = {.kind = CONFINE_SAYS_FAILED, .stage = "pid namespace"};
+    struct pollfd gone = {.fd = plan->pid_namespace_of, .events = POLLIN};
+    int failed = errno;
+    bool ended = plan->pid_namespace != CONFINE_PID_NEW && poll(&gone, 1, 0) == 1;
+    errno = failed;
+    if (ended || failed == ESRCH || failed == ENOMEM) /* ENOMEM: clone(2) */
+        (void)err_set(&message.error, ESRCH, "the process whose pid namespace it shall be in has ended");
+    else
+        (void)confine_errno(&message.error, "%s", what);
+    (void)send_with_fds(sock, &message, sizeof message, NULL, 0);
+}
+
 /* Make the process, and tell the command its pidfd. Returns in the maker only. */
 static void make_and_tell(const struct confine_plan *plan, uint64_t flags, int sock) {
-    struct confine_message message = {.kind = CONFINE_SAYS_PIDFD, .stage = "clone"};
     int pidfd = -EBADF;
     pid_t pid = clone_child(flags, &pidfd);
     if (pid == 0)
         confine_child(plan, sock);
     if (pid < 0) {
-        message.kind = CONFINE_SAYS_FAILED;
-        if (errno == ENOMEM) /* clone(2): pid 1 of the namespace has ended */
-            (void)err_set(&message.error, ESRCH, "the process whose pid namespace it shall be in has ended");
-        else
-            (void)confine_errno(&message.error, "cannot make a process");
+        tell_failure(plan, sock, "cannot make a process");
+        return;
     }
-    (void)send_with_fds(sock, &message, sizeof message, &pidfd, pid < 0 ? 0 : 1);
+    struct confine_message message = {.kind = CONFINE_SAYS_PIDFD, .stage = "clone"};
+    (void)send_with_fds(sock, &message, sizeof message, &pidfd, 1);
 }
 
 /*
@@ -88,12 +99,7 @@ static void make_and_tell(const struct confine_plan *plan, uint64_t flags, int s
  */
 _Noreturn static void intermediate(const struct confine_plan *plan, int sock) {
     if (setns(plan->pid_namespace_of, CLONE_NEWPID) < 0) {
-        struct confine_message message = {.kind = CONFINE_SAYS_FAILED, .stage = "pid namespace"};
-        if (errno == ESRCH)
-            (void)err_set(&message.error, ESRCH, "the process whose pid namespace it shall be in has ended");
-        else
-            (void)confine_errno(&message.error, "cannot enter the sandbox's pid namespace");
-        (void)send_with_fds(sock, &message, sizeof message, NULL, 0);
+        tell_failure(plan, sock, "cannot enter the sandbox's pid namespace");
         _exit(0);
     }
     if (plan->pid_namespace == CONFINE_PID_JOIN) {
@@ -105,14 +111,8 @@ _Noreturn static void intermediate(const struct confine_plan *plan, int sock) {
         make_and_tell(plan, CLONE_NEWPID, sock);
         _exit(0);
     }
-    if (inner < 0) {
-        struct confine_message message = {.kind = CONFINE_SAYS_FAILED, .stage = "pid namespace"};
-        if (errno == ENOMEM)
-            (void)err_set(&message.error, ESRCH, "the process whose pid namespace it shall be in has ended");
-        else
-            (void)confine_errno(&message.error, "cannot make a process");
-        (void)send_with_fds(sock, &message, sizeof message, NULL, 0);
-    }
+    if (inner < 0)
+        tell_failure(plan, sock, "cannot make a process");
     /* Its end is what makes the process an orphan, which it shall be when the command goes on. */
     while (inner > 0 && waitpid(inner, NULL, 0) < 0 && errno == EINTR)
         ;
