@@ -15,37 +15,33 @@
  *   feed ID PROCESS            copies this program's stdin, then closes the process's
  *   signal ID PROCESS NUMBER   signal-all ID NUMBER
  *   resize ID PROCESS ROWS COLUMNS
+ *   storm ROOT COUNT SEED      random calls, see agent-storm.c
  *   sleep SECONDS              nothing is read meanwhile
  *   list ID    stats ID    pause ID    resume ID    delete ID    event    shutdown
  * In the environment: TERMINAL=1 asks for a terminal, MEMORY_MAX=BYTES limits `container`, SHARE_PID=1 leaves it in the
  * VM's pid namespace, where it sees the agent. PROCESS is - for the container's own.
  */
-#include "agent.pb-c.h"
+#include "agent-client.h"
 #include "shared/base/cleanup.h"
 #include "shared/base/fd.h"
-#include "shared/base/loop.h"
 #include "shared/base/text.h"
-#include "shared/rpc/ttrpc.h"
 #include "shared/rpc/version.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 
 enum { CHUNK = 512 << 10, TIMEOUT_MSEC = 120000 };
 
-static struct loop *loop;
+struct loop *loop;
 static struct ttrpc_client *client;
 
-static _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static _Noreturn void fail(const char *format, ...) {
+_Noreturn void fail(const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     (void)vfprintf(stderr, format, ap);
@@ -72,7 +68,7 @@ static void replied(void *data, enum ttrpc_code code, const char *message, const
     loop_quit(loop, 0);
 }
 
-static void send_call(const char *method, const ProtobufCMessage *request, ttrpc_reply_fn *reply, void *data) {
+void send_call(const char *method, const ProtobufCMessage *request, ttrpc_reply_fn *reply, void *data) {
     size_t length = protobuf_c_message_get_packed_size(request);
     _cleanup_free_ uint8_t *packed = malloc(length + 1);
     (void)protobuf_c_message_pack(request, packed);
@@ -140,11 +136,15 @@ static void sandbox(char **arguments) {
     call_empty("SetupSandbox", &request.base);
 }
 
-static void create(const ProtobufCMessage *plan) {
+static void create(const uint8_t *packed, size_t length) {
+    Minka__Plan__V1__Container *plan = minka__plan__v1__container__unpack(NULL, length, packed);
+    if (!plan)
+        fail("this is not a container plan");
     Minka__Agent__V1__CreateContainerResponse *response =
-        call("CreateContainer", plan, &minka__agent__v1__create_container_response__descriptor);
+        call("CreateContainer", &plan->base, &minka__agent__v1__create_container_response__descriptor);
     printf("pid %d\n", response->pid);
     protobuf_c_message_free_unpacked(&response->base, NULL);
+    minka__plan__v1__container__free_unpacked(plan, NULL);
 }
 
 static void create_from_file(const char *path) {
@@ -153,98 +153,19 @@ static void create_from_file(const char *path) {
     struct err err = {0};
     if (read_file(AT_FDCWD, path, TTRPC_MESSAGE_MAX, &packed, &length, &err) < 0)
         fail("%s", err.text);
-    ProtobufCMessage *plan =
-        protobuf_c_message_unpack(&minka__plan__v1__container__descriptor, NULL, length, (uint8_t *)packed);
-    if (!plan)
-        fail("%s is not a container plan", path);
-    create(plan);
-    protobuf_c_message_free_unpacked(plan, NULL);
+    create((const uint8_t *)packed, length);
     free(packed);
 }
 
-static char environment_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-static char *environment[] = {environment_path};
-static char root_directory[] = "/";
-static Minka__Plan__V1__Capabilities capabilities = MINKA__PLAN__V1__CAPABILITIES__INIT;
-
-static Minka__Plan__V1__Process process_plan(char **arguments) {
-    Minka__Plan__V1__Process process = MINKA__PLAN__V1__PROCESS__INIT;
-    capabilities.bounding = capabilities.effective = capabilities.permitted = 0xa80425fb; /* what engines give */
-    process.args = arguments;
-    while (arguments[process.n_args])
-        process.n_args++;
-    process.env = environment;
-    process.n_env = ARRAY_SIZE(environment);
-    process.cwd = root_directory;
-    process.capabilities = &capabilities;
-    process.terminal = getenv("TERMINAL") != NULL;
-    return process;
-}
-
-static Minka__Plan__V1__Mount mount_plan(const char *type, const char *destination, unsigned long flags,
-                                         const char *data) {
-    Minka__Plan__V1__Mount mount = MINKA__PLAN__V1__MOUNT__INIT;
-    mount.type = mount.source = strdup(type);
-    mount.destination = strdup(destination);
-    mount.flags = flags;
-    mount.data = strdup(data);
-    return mount;
-}
-
 static void create_plain(char *id, char *root_path, char **arguments) {
-    Minka__Plan__V1__Namespaces namespaces = MINKA__PLAN__V1__NAMESPACES__INIT;
-    namespaces.mount = namespaces.pid = namespaces.ipc = namespaces.uts = namespaces.network = namespaces.cgroup =
-        MINKA__PLAN__V1__NAMESPACE_MODE__NAMESPACE_NEW;
-    if (getenv("SHARE_PID"))
-        namespaces.pid = MINKA__PLAN__V1__NAMESPACE_MODE__NAMESPACE_NONE;
-    Minka__Plan__V1__Root root = MINKA__PLAN__V1__ROOT__INIT;
-    root.path = root_path;
-    Minka__Plan__V1__Mount mounts[] = {
-        mount_plan("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""),
-        mount_plan("tmpfs", "/dev", MS_NOSUID, "mode=755,size=65536k"),
-        mount_plan("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"),
-        mount_plan("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, ""),
-        mount_plan("cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""),
-    };
-    Minka__Plan__V1__Mount *mount_pointers[ARRAY_SIZE(mounts)];
-    for (size_t i = 0; i < ARRAY_SIZE(mounts); i++)
-        mount_pointers[i] = &mounts[i];
-    char null_path[] = "/dev/null", zero_path[] = "/dev/zero", ptmx_target[] = "pts/ptmx", ptmx_path[] = "/dev/ptmx";
-    Minka__Plan__V1__Device null = MINKA__PLAN__V1__DEVICE__INIT, zero = null, *devices[] = {&null, &zero};
-    null.path = null_path;
-    zero.path = zero_path;
-    null.mode = zero.mode = S_IFCHR | 0666;
-    null.major = zero.major = 1;
-    null.minor = 3;
-    zero.minor = 5;
-    Minka__Plan__V1__Symlink ptmx = MINKA__PLAN__V1__SYMLINK__INIT, *symlinks[] = {&ptmx};
-    ptmx.target = ptmx_target;
-    ptmx.path = ptmx_path;
-    char memory_file[] = "memory.max";
-    Minka__Plan__V1__CgroupSetting memory = MINKA__PLAN__V1__CGROUP_SETTING__INIT, *settings[] = {&memory};
-    Minka__Plan__V1__Cgroup cgroup = MINKA__PLAN__V1__CGROUP__INIT;
-    memory.file = memory_file;
-    memory.value = getenv("MEMORY_MAX");
-    cgroup.settings = settings;
-    cgroup.n_settings = memory.value ? 1 : 0;
-    Minka__Plan__V1__Process process = process_plan(arguments);
-    Minka__Plan__V1__Container plan = MINKA__PLAN__V1__CONTAINER__INIT;
-    plan.id = id;
-    plan.namespaces = &namespaces;
-    plan.root = &root;
-    plan.mounts = mount_pointers;
-    plan.n_mounts = ARRAY_SIZE(mounts);
-    plan.devices = devices;
-    plan.n_devices = ARRAY_SIZE(devices);
-    plan.symlinks = symlinks;
-    plan.n_symlinks = ARRAY_SIZE(symlinks);
-    plan.cgroup = &cgroup;
-    plan.process = &process;
-    create(&plan.base);
+    size_t length;
+    uint8_t *packed = plain_container(id, root_path, arguments, &length);
+    create(packed, length);
+    free(packed);
 }
 
 static void exec(char *id, char *name, char **arguments) {
-    Minka__Plan__V1__Process process = process_plan(arguments);
+    Minka__Plan__V1__Process process = plain_process(arguments);
     Minka__Agent__V1__ExecRequest request = MINKA__AGENT__V1__EXEC_REQUEST__INIT;
     request.container = id;
     request.process = name;
@@ -421,6 +342,8 @@ static void run_command(const char *command, char **arguments, size_t count) {
         signal_process(arguments[0], arguments[0] + strlen(arguments[0]), arguments[1], true);
     else if (strcmp(command, "resize") == 0 && count == 4)
         resize(arguments[0], process_of(arguments[1]), arguments[2], arguments[3]);
+    else if (strcmp(command, "storm") == 0 && count == 3)
+        storm(arguments[0], (unsigned)strtoul(arguments[1], NULL, 10), (unsigned)strtoul(arguments[2], NULL, 10));
     else if (strcmp(command, "sleep") == 0 && count == 1)
         (void)sleep((unsigned)strtoul(arguments[0], NULL, 10));
     else if (strcmp(command, "event") == 0)
