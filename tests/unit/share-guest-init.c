@@ -75,6 +75,11 @@ static void as_root(void) {
         getxattr(ROOT "byroot", "user.key", value, sizeof value) == 5 && strcmp(value, "value") == 0 ? 0 : -1);
     say("setuid", put(ROOT "setuid", "x", 0755) < 0 ? -1 : chmod(ROOT "setuid", 04755));
     say("device", mknod(ROOT "device", S_IFCHR | 0600, makedev(1, 3)));
+    say("whiteout", mknod(ROOT "whiteout", S_IFCHR | 0600, makedev(0, 0)));
+    static const unsigned char raw[20] = {0x01, 0, 0, 0x02, 0, 0x04}; /* VFS_CAP_REVISION_2, NET_BIND_SERVICE */
+    unsigned char caps[20];
+    say("setcap", setxattr(ROOT "byroot", "security.capability", raw, sizeof raw, 0));
+    say("getcap", getxattr(ROOT "byroot", "security.capability", caps, sizeof caps) == sizeof caps ? 0 : -1);
     say("file", holds("/s/box/3", "of a file\n"));
     say("file-write", put("/s/box/3", "x", 0600));
     say("share-write", put("/s/new", "x", 0600));

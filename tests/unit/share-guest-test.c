@@ -164,8 +164,8 @@ static void start_vmm(struct sandbox *s, int vhost_user) {
         "-initrd",
         "/initrd",
         "-append",
-        "quiet loglevel=1 console=ttyS0 panic=-1 reboot=t rdinit=/init mitigations=off cryptomgr.notests tsc=reliable "
-        "tsc_early_khz=2500000 no_timer_check",
+        ("quiet loglevel=1 console=ttyS0 panic=-1 reboot=t rdinit=/init mitigations=off cryptomgr.notests tsc=reliable "
+         "tsc_early_khz=2500000 no_timer_check"),
         "-nodefaults",
         "-no-user-config",
         "-display",
@@ -295,12 +295,36 @@ static void check_console(const char *text) {
         const char *name;
         int value;
     } expected[] = {
-        {"mount", 0},    {"secret", 0},           {"new", 0},       {"chown", 0},          {"chown-back", 0},
-        {"mkdir", 0},    {"inherit", 0},          {"inherited", 0}, {"fifo", 0},           {"symlink", 0},
-        {"link", 0},     {"rename", 0},           {"unlink", 0},    {"setxattr", 0},       {"getxattr", 0},
-        {"setuid", 0},   {"device", EPERM},       {"file", 0},      {"file-write", EROFS}, {"share-write", EROFS},
-        {"truncate", 0}, {"user-secret", EACCES}, {"user-new", 0},  {"user-chown", EPERM}, {"user-unlink", EPERM},
-        {"late", 0},     {"late-gone", ENOENT},
+        {"mount", 0},
+        {"secret", 0},
+        {"new", 0},
+        {"chown", 0},
+        {"chown-back", 0},
+        {"mkdir", 0},
+        {"inherit", 0},
+        {"inherited", 0},
+        {"fifo", 0},
+        {"symlink", 0},
+        {"link", 0},
+        {"rename", 0},
+        {"unlink", 0},
+        {"setxattr", 0},
+        {"getxattr", 0},
+        {"setuid", 0},
+        {"device", EPERM},
+        {"whiteout", 0},
+        {"setcap", 0},
+        {"getcap", 0},
+        {"file", 0},
+        {"file-write", EROFS},
+        {"share-write", EROFS},
+        {"truncate", 0},
+        {"user-secret", EACCES},
+        {"user-new", 0},
+        {"user-chown", EPERM},
+        {"user-unlink", EPERM},
+        {"late", 0},
+        {"late-gone", ENOENT},
     };
     for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
         char line[64];

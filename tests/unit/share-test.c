@@ -90,7 +90,7 @@ static void start_server(struct fixture *f, const char *root, const char *config
     take_files_below(f, root);
     if (confine_spawn(&f->plan, &f->server_pid, &f->server, &err) < 0)
         fail_msg("%s", err.text);
-    int mountinfo;
+    int mountinfo = -EBADF;
     if (confine_prove(&f->plan, f->server_pid, false, &err) < 0 ||
         confine_view(f->server_pid, &mountinfo, &f->root, &err) < 0)
         fail_msg("%s", err.text);
