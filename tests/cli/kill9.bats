@@ -37,11 +37,11 @@ kill_after_create() { # ROLE
 
 @test "kill -9: the monitor of a running container" { kill_while_running monitor; }
 @test "kill -9: the VMM of a running container" { kill_while_running vmm; }
-@test "kill -9: the file server of a running container" { kill_while_running file_server; }
+@test "kill -9: the file server of a running container" { kill_while_running fileServer; }
 @test "kill -9: the stand-in of a running container" { kill_while_running standin; }
 @test "kill -9: the monitor of a created container" { kill_after_create monitor; }
 @test "kill -9: the VMM of a created container" { kill_after_create vmm; }
-@test "kill -9: the file server of a created container" { kill_after_create file_server; }
+@test "kill -9: the file server of a created container" { kill_after_create fileServer; }
 
 @test "kill -9: the command itself, at moments all over the start" {
     local delay
@@ -63,7 +63,7 @@ kill_after_create() { # ROLE
         local command=$!
         sleep "0.$((RANDOM % 9))"
         # whatever of the sandbox is alive now: pick one
-        pid=$(jq -r '[.monitor.pid, .vmm.pid, .file_server.pid, .standin.pid] | map(select(. > 0)) | .[]' "$MINKA_ROOT/$id/state.json" 2>/dev/null | shuf -n 1) || true
+        pid=$(jq -r '[.monitor.pid, .vmm.pid, .fileServer.pid, .standin.pid] | map(select(. > 0)) | .[]' "$MINKA_ROOT/$id/state.json" 2>/dev/null | shuf -n 1) || true
         [[ -z $pid ]] || kill -KILL "$pid" 2>/dev/null || true
         wait $command || [ -s "$BATS_TEST_TMPDIR/err" ] # a failure says something
         minka delete --force "$id"

@@ -25,7 +25,7 @@ minka_command() { printf '%q ' "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" 
 @test "terminal: run -t has a terminal with the caller's size, and resizes with it" {
     set_args sh
     in_tmux "$(minka_command run --bundle "$BUNDLE" "$id")"
-    wait_for 30 on_screen '# $'
+    wait_for 30 on_screen '# ?$'
     tmux send-keys -t t 'tty; stty size' Enter
     wait_for 10 on_screen '/dev/(pts/0|console)'
     wait_for 10 on_screen '^30 100'
@@ -42,7 +42,7 @@ minka_command() { printf '%q ' "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" 
 @test "terminal: Ctrl-C interrupts the foreground job, not the shell; job control works" {
     set_args sh
     in_tmux "$(minka_command run --bundle "$BUNDLE" "$id")"
-    wait_for 30 on_screen '# $'
+    wait_for 30 on_screen '# ?$'
     tmux send-keys -t t 'sleep 1000' Enter
     sleep 0.5
     tmux send-keys -t t C-c
@@ -52,7 +52,7 @@ minka_command() { printf '%q ' "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" 
     sleep 0.5
     tmux send-keys -t t C-z
     wait_for 10 on_screen 'Stopped'
-    tmux send-keys -t t 'jobs; kill %1; exit' Enter
+    tmux send-keys -t t 'kill -KILL %1; wait; exit' Enter
     wait_for 20 on_screen 'code='
     nothing_left
 }
@@ -62,7 +62,7 @@ minka_command() { printf '%q ' "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" 
     set_args sleep 1000
     minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
     in_tmux "$(minka_command exec --tty "$id" sh)"
-    wait_for 30 on_screen '# $'
+    wait_for 30 on_screen '# ?$'
     tmux send-keys -t t 'tty; stty size; exit 5' Enter
     wait_for 10 on_screen '/dev/pts/'
     wait_for 10 on_screen '^30 100'
@@ -100,6 +100,7 @@ assert b"33 44" in out, out
 print("fine")
 P
     run timeout 60 python3 "$BATS_TEST_TMPDIR/console.py" "$MINKA --config $CONFIG --root $MINKA_ROOT" "$BUNDLE" "$id" "$BATS_TEST_TMPDIR/socket"
+    echo "$output"
     [ "$output" = fine ]
     wait_for 20 is_status "$id" stopped
     minka delete "$id"

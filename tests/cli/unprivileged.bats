@@ -12,7 +12,7 @@ setup_file() {
 }
 teardown_file() { minka delete --force "$ID"; }
 
-roles='monitor vmm file_server standin'
+roles='monitor vmm fileServer standin'
 process_of() { jq -r ".$1.pid" "$MINKA_ROOT/$ID/state.json"; }
 field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
 
@@ -37,12 +37,12 @@ field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
         pid=$(process_of $role)
         [ "$(field "$pid" NoNewPrivs)" = 1 ]
         for set in CapInh CapPrm CapEff CapBnd CapAmb; do
-            [[ $role == file_server ]] || [ "$((16#$(field "$pid" $set)))" -eq 0 ]
+            [[ $role == fileServer ]] || [ "$((16#$(field "$pid" $set)))" -eq 0 ]
         done
         [ "$(stat -c %u "/proc/$pid/mem")" = 0 ] # root's, because the process is not dumpable
     done
     # the file server's capabilities hold in a user namespace of its own only
-    pid=$(process_of file_server)
+    pid=$(process_of fileServer)
     [ "$(readlink "/proc/$pid/ns/user")" != "$(readlink /proc/self/ns/user)" ]
 }
 
