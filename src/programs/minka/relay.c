@@ -21,7 +21,8 @@ struct pump {
     struct loop *loop;
     struct loop_source *source; /* for reading or writing, whichever is next */
     int from, to;
-    bool close_to; /* an end of input is passed on (pipes) or not (terminals) */
+    bool close_to; /* an end of input is passed on by closing (pipes) ... */
+    bool send_eof; /* ... or as a terminal's end-of-file character, as script(1) does */
     bool done;
     size_t start, end;
     char buffer[PUMP_SIZE];
@@ -78,6 +79,10 @@ static int pump_watch(struct pump *pump) {
 static void pump_end(struct pump *pump) {
     pump->source = loop_source_free(pump->source);
     pump->done = true;
+    if (pump->send_eof) {
+        static const char eof = 'D' - '@'; /* VEOF of a new terminal, termios(3) */
+        (void)!write(pump->to, &eof, 1);
+    }
     if (pump->close_to) {
         (void)close(pump->to);
         pump->to = -EBADF;
@@ -194,6 +199,7 @@ static int begin_terminal(struct session *s, struct err *err) {
     relay->here[0] = fcntl(relay->master, F_DUPFD_CLOEXEC, 3);
     if (relay->here[0] < 0)
         return err_errno(err, "cannot duplicate a descriptor");
+    s->input.send_eof = !isatty(STDIN_FILENO);
     r = pump_begin(&s->input, s->loop, STDIN_FILENO, relay->here[0], false, err);
     if (r >= 0)
         r = pump_begin(&s->output, s->loop, relay->master, STDOUT_FILENO, false, err);
