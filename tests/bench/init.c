@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The trivial init of the benchmark's bare VM: what is left when everything of minka's is taken away. With `bench=FILES`
- * on the kernel command line it loads the modules in /modules, mounts the virtiofs share "bench" and runs /share/script.
+ * The trivial init of the benchmark's bare VM: what is left when everything of minka's is taken away. With
+ * `bench=FILES` on the kernel command line it loads the modules in /modules, mounts the virtiofs share "bench" and runs
+ * /share/script.
  */
 #include <dirent.h>
 #include <fcntl.h>

@@ -484,9 +484,8 @@ static void test_state(void **state) {
     char key[] = "k", value[] = "v\"";
     struct oci_pair annotations[] = {{key, value}};
     assert_int_equal(oci_state_json(&out, "1.0.2", "id", "created", 12, "/b", annotations, 1), 0);
-    assert_string_equal(buf_string(&out),
-                        "{\"ociVersion\":\"1.0.2\",\"id\":\"id\",\"status\":\"created\",\"pid\":12,"
-                        "\"bundle\":\"/b\",\"annotations\":{\"k\":\"v\\\"\"}}");
+    assert_string_equal(buf_string(&out), "{\"ociVersion\":\"1.0.2\",\"id\":\"id\",\"status\":\"created\",\"pid\":12,"
+                                          "\"bundle\":\"/b\",\"annotations\":{\"k\":\"v\\\"\"}}");
     out.length = 0;
     assert_int_equal(oci_state_json(&out, "1.0.2", "id", "stopped", 0, "/b", NULL, 0), 0);
     assert_null(strstr(buf_string(&out), "pid"));

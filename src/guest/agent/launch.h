@@ -69,7 +69,7 @@ int root_leave_initramfs(struct err *err);
 int container_cgroup_open(const char *container_id);
 int container_cgroup_apply(const char *container_id, const Minka__Plan__V1__Cgroup *cgroup, struct err *err);
 int container_cgroup_freeze(const char *container_id, bool freeze, struct err *err);
-int container_cgroup_kill(const char *container_id); /* SIGKILL to all, cgroup.kill or one by one */
+int container_cgroup_kill(const char *container_id);   /* SIGKILL to all, cgroup.kill or one by one */
 int container_cgroup_remove(const char *container_id); /* -EBUSY: processes are still ending; try again later */
 
 /* Prepare /sys/fs/cgroup (v2, controllers delegated) once at boot. */

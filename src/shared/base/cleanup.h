@@ -48,10 +48,10 @@ static inline void close_dir(DIR **d) {
     *d = NULL;
 }
 
-#define _cleanup_close_ _cleanup_(close_fd)
-#define _cleanup_free_ _cleanup_(free_ptr)
-#define _cleanup_strv_ _cleanup_(free_strv)
-#define _cleanup_fclose_ _cleanup_(close_file)
+#define _cleanup_close_    _cleanup_(close_fd)
+#define _cleanup_free_     _cleanup_(free_ptr)
+#define _cleanup_strv_     _cleanup_(free_strv)
+#define _cleanup_fclose_   _cleanup_(close_file)
 #define _cleanup_closedir_ _cleanup_(close_dir)
 
 static inline int take_fd(int *fd) {
@@ -60,11 +60,11 @@ static inline int take_fd(int *fd) {
     return taken;
 }
 
-#define take_ptr(p)                  \
-    ({                               \
-        __typeof__(p) taken_ = (p);  \
-        (p) = NULL;                  \
-        taken_;                      \
+#define take_ptr(p)                                                                                                    \
+    ({                                                                                                                 \
+        __typeof__(p) taken_ = (p);                                                                                    \
+        (p) = NULL;                                                                                                    \
+        taken_;                                                                                                        \
     })
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

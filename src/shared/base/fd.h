@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: path cannot leave root_fd, symlinks included. fd or -errno. */
+/* openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: path cannot leave root_fd, by no symlink. fd or -errno. */
 int open_in_root(int root_fd, const char *path, int flags, mode_t mode);
 
 /* Read or write all n bytes, over short transfers and EINTR. 0 or -errno; read_all: -ENODATA at early end of file. */
@@ -37,9 +37,9 @@ int fd_set_cloexec(int fd, int on);
 /* mkdir -p below dirfd. 0 or -errno. */
 int mkdir_parents(int dirfd, const char *path, mode_t mode);
 
-/* A sealed memfd that holds exactly these bytes: a message too large for a socket, immutable for both sides. fd or -errno. */
+/* A sealed memfd of exactly these bytes: a message too large for a socket, immutable for both sides. fd or -errno. */
 int memfd_of(const char *name, const void *data, size_t length);
 
-/* Send or receive one message with descriptors (SCM_RIGHTS). Received ones are close-on-exec, surplus ones are closed. */
+/* Send or receive one message with descriptors (SCM_RIGHTS). Received ones are close-on-exec, surplus ones closed. */
 int send_with_fds(int sock, const void *data, size_t length, const int *fds, size_t n_fds);
 ssize_t receive_with_fds(int sock, void *data, size_t length, int *fds, size_t max_fds, size_t *ret_n_fds);

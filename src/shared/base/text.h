@@ -20,7 +20,7 @@ int signal_from_text(const char *text);
 /* "SIGKILL"; "SIGRTMIN+n" for real-time ones; never NULL. Not thread-safe for real-time signals. */
 const char *signal_to_text(int signal);
 
-/* Container and exec ids: 1 to 255 characters of [A-Za-z0-9_+.-], not "." or "..". runc libcontainer/factory_linux.go. */
+/* Container and exec ids: 1 to 255 characters of [A-Za-z0-9_+.-], not "." or "..", as in runc (factory_linux.go). */
 bool id_is_valid(const char *id);
 
 /*
