@@ -32,15 +32,15 @@ struct state_process { /* a pid with the start time that tells it from a later o
 struct state {
     char *id;
     char *bundle;
-    char *rootfs;       /* host path or image file */
+    char *rootfs; /* host path or image file */
     char *oci_version;
     enum state_status status; /* as recorded; state_refresh() makes it true */
-    char created[40];   /* RFC 3339 with nanoseconds, UTC */
-    uid_t owner;        /* real uid of the caller at create */
+    char created[40];         /* RFC 3339 with nanoseconds, UTC */
+    uid_t owner;              /* real uid of the caller at create */
     struct state_process creator, monitor, vmm, file_server, standin;
-    uint32_t uids[4];   /* leases in the order monitor, VMM, file server, stand-in; 0: none */
-    char *cgroup;       /* path to remove, "" none */
-    uint64_t memory_mib; /* of the VM */
+    uint32_t uids[4];           /* leases in the order monitor, VMM, file server, stand-in; 0: none */
+    char *cgroup;               /* path to remove, "" none */
+    uint64_t memory_mib;        /* of the VM */
     uint64_t host_overhead_mib; /* what its host processes may take beside that */
     uint32_t vcpus;
     bool terminal;
@@ -55,7 +55,8 @@ void state_freep(struct state **state);
 /* A new, empty one (fds and pids none, uids 0); NULL when memory is out. */
 struct state *state_new(const char *id);
 
-/* Make ROOT/ID (and ROOT) and take its lock, which lasts until the descriptor is closed. -EEXIST: "a container with the id X exists". *ret_dir is its directory fd. */
+/* Make ROOT/ID (and ROOT) and take its lock, which lasts until the descriptor is closed. -EEXIST: "a container with the
+ * id X exists". *ret_dir is its directory fd. */
 int state_create(const char *root, const char *id, int *ret_dir, struct err *err);
 /* Open and lock. -ENOENT: "container X does not exist" (engines look for these words). */
 int state_open(const char *root, const char *id, int *ret_dir, struct err *err);
