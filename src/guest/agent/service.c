@@ -31,6 +31,7 @@ void answer_empty(struct ttrpc_request *request) {
 static enum ttrpc_code code_of(int error) {
     switch (error) {
     case ENOENT:
+    case ESRCH:
         return TTRPC_NOT_FOUND;
     case EEXIST:
         return TTRPC_ALREADY_EXISTS;
@@ -48,7 +49,6 @@ static enum ttrpc_code code_of(int error) {
     case EAGAIN:
     case ENOSPC:
         return TTRPC_UNAVAILABLE;
-    case ESRCH:
     case EBUSY:
     case EPIPE:
     case EPERM:

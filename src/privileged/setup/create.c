@@ -196,9 +196,9 @@ static int ask_monitor(struct sandbox *s, enum control_op op, const int *fds, si
 }
 
 static int hear_monitor(struct sandbox *s, enum control_op op, struct err *err) {
-    struct control_reply reply;
+    struct control_reply reply = {0};
     int r = setup_receive(s->setup, op, monitor_deadline(s), &reply, err);
-    if (r == -ESRCH)
+    if (r == -ESRCH && reply.magic != CONTROL_MAGIC) /* no answer at all; one may have this status, too */
         return err_set(err, ESRCH, "minka-monitor ended unexpectedly while the virtual machine was started");
     return r;
 }
