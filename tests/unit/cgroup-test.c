@@ -273,10 +273,50 @@ static void test_suicide_is_refused(void **state) {
     assert_false(is_anywhere(path));
 }
 
+/* Each child makes and removes sandboxes below the default parent, which comes and goes meanwhile. */
+static int come_and_go(int child) {
+    char own[64];
+    struct err err = {0};
+    for (int i = 0; i < 40; i++) {
+        bool created = false;
+        (void)snprintf(own, sizeof own, CGROUP_DEFAULT_PARENT "/test-%d-%d", getpid(), child);
+        if (cgroup_create(own, &(struct cgroup_limits){.pids = 20}, false, &created, &err) < 0 || !created ||
+            !is_anywhere(own) || cgroup_remove(own, &err) < 0 || is_anywhere(own)) {
+            print_message("%s\n", err.text);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void test_default_parent(void **state) {
+    (void)state;
+    need_cgroups();
+    pid_t children[4];
+    bool others = is_anywhere(CGROUP_DEFAULT_PARENT); /* sandboxes of somebody else, who may end meanwhile */
+    for (size_t i = 0; i < ARRAY_SIZE(children); i++) {
+        children[i] = fork();
+        if (children[i] == 0)
+            _exit(come_and_go((int)i));
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(children); i++) {
+        int status;
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_int_equal(status, 0);
+    }
+    if (!others)
+        assert_false(is_anywhere(CGROUP_DEFAULT_PARENT));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths), cmocka_unit_test(test_layouts),      cmocka_unit_test(test_words_of_each_version),
-        cmocka_unit_test(test_life),  cmocka_unit_test(test_remove_kills), cmocka_unit_test(test_suicide_is_refused),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_layouts),
+        cmocka_unit_test(test_words_of_each_version),
+        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_remove_kills),
+        cmocka_unit_test(test_suicide_is_refused),
+        cmocka_unit_test(test_default_parent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

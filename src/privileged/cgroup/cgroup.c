@@ -17,7 +17,7 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 
-enum { REMOVE_MSEC = 5000, RETRY_MSEC = 5, PROCS_MAX = 1 << 20, DEPTH_MAX = 32 };
+enum { REMOVE_MSEC = 5000, RETRY_MSEC = 5, MAKE_TRIES = 100, PROCS_MAX = 1 << 20, DEPTH_MAX = 32 };
 
 #define _cleanup_hierarchies_ __attribute__((cleanup(hierarchies_done)))
 
@@ -78,6 +78,14 @@ static int make_directories(const struct hierarchy *h, const char *path, bool *m
     return take_fd(&dir);
 }
 
+/* Another command may remove the default parent, which was empty, between two steps of ours: then from the start. */
+static int make_directories_again(const struct hierarchy *h, const char *path, bool *made) {
+    int dir = make_directories(h, path, made);
+    for (int tries = 1; (dir == -ENOENT || dir == -ENODEV) && tries < MAKE_TRIES; tries++)
+        dir = make_directories(h, path, made);
+    return dir;
+}
+
 static bool has_processes(int dir) {
     _cleanup_free_ char *text = NULL;
     return read_file(dir, "cgroup.procs", PROCS_MAX, &text, NULL, NULL) == 0 && text[0];
@@ -102,7 +110,7 @@ static int look_closer(const struct hierarchy *h, int dir, struct hierarchy *ret
 static int create_one(const struct hierarchy *h, const char *path, const struct cgroup_limits *limits, bool *ret_made,
                       struct err *err) {
     bool made = false;
-    _cleanup_close_ int dir = make_directories(h, path, &made);
+    _cleanup_close_ int dir = make_directories_again(h, path, &made);
     if (dir < 0)
         return err_set(err, -dir, "cannot make the cgroup %s in %s (%s)", path, h->mount, strerrorname_np(-dir));
     *ret_made = *ret_made || made;
@@ -279,6 +287,16 @@ static int remove_until(const struct hierarchy *h, const char *path, int64_t dea
     }
 }
 
+/* The parent of the last sandbox in it; one with children or processes stays (EBUSY). Never an error. */
+static void remove_default_parent(const struct hierarchy *h, const char *path) {
+    static const char parent[] = CGROUP_DEFAULT_PARENT;
+    if (strncmp(path, parent, sizeof parent - 1) != 0 || path[sizeof parent - 1] != '/')
+        return;
+    _cleanup_close_ int root = hierarchy_open(h, "");
+    if (root >= 0)
+        (void)unlinkat(root, parent + 1, AT_REMOVEDIR);
+}
+
 int cgroup_remove(const char *path, struct err *err) {
     char resolved[PATH_MAX];
     _cleanup_hierarchies_ struct hierarchies all = {0};
@@ -293,6 +311,8 @@ int cgroup_remove(const char *path, struct err *err) {
     int failed = 0;
     for (size_t i = 0; i < all.count; i++) { /* all of them, whatever happens to one */
         r = remove_until(&all.at[i], resolved, deadline);
+        if (r == 0)
+            remove_default_parent(&all.at[i], resolved);
         if (r < 0 && !is_refusal(r))
             failed = err_set(err, -r, "cannot remove the cgroup %s in %s (%s)", resolved, all.at[i].mount,
                              strerrorname_np(-r));

@@ -12,6 +12,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Where sandboxes are that no engine has given a place. It is made with the first and removed with the last of them. */
+#define CGROUP_DEFAULT_PARENT "/minka"
+
 struct cgroup_limits { /* 0 = leave alone */
     uint64_t memory_bytes;
     uint64_t pids;

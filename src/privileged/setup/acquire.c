@@ -86,7 +86,7 @@ static char *cgroup_path(const struct sandbox *s) {
     if (s->context->no_cgroup)
         return strdup("");
     if (path[0] == '\0')
-        return text_format("/minka/%s", s->request->id);
+        return text_format(CGROUP_DEFAULT_PARENT "/%s", s->request->id);
     return path[0] == '/' || strchr(path, ':') ? strdup(path) : text_format("/%s", path);
 }
 
