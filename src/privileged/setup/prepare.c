@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -126,6 +127,17 @@ void host_mounts_free(struct sandbox *s) {
     s->mounts = NULL;
 }
 
+/* Of a privileged container, whose engine lists every node of the host's /dev. */
+static void warn_left_out(const struct setup_context *context, int count) {
+    char sentence[128];
+    if (count == 0 || !context->warn)
+        return;
+    (void)snprintf(sentence, sizeof sentence,
+                   "%d device%s of the host left out: the container has its virtual machine's own /dev", count,
+                   count == 1 ? " is" : "s are");
+    context->warn(context->warn_data, sentence);
+}
+
 static const char DISK_SERIAL[] = "rootfs";
 
 static int make_plan(struct sandbox *s, struct err *err) {
@@ -149,6 +161,7 @@ static int make_plan(struct sandbox *s, struct err *err) {
     r = plan_container(s->spec, &host, &plan, err);
     if (r < 0)
         return r;
+    warn_left_out(s->context, r);
     s->plan = memfd_of("minka-plan", plan.data, plan.length);
     return s->plan < 0 ? err_set(err, -s->plan, "cannot make the plan's memory file (%s)", strerrorname_np(-s->plan))
                        : 0;

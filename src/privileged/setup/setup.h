@@ -27,6 +27,8 @@ struct setup_context {
     const struct config *config;
     void (*note)(void *data, const char *sentence); /* for --debug: what was decided; NULL none */
     void *note_data;
+    void (*warn)(void *data, const char *sentence); /* what the user should know though it works; NULL none */
+    void *warn_data;
 };
 
 /* A bundle, read and checked once. */

@@ -55,7 +55,8 @@ int log_open(struct cli *cli, struct err *err);
 void log_error(const struct cli *cli, const char *sentence);
 void log_warning(const struct cli *cli, const char *sentence);
 void log_debug(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void log_note(void *cli, const char *sentence); /* log_debug() for setup_request.note */
+void log_note(void *cli, const char *sentence); /* log_debug() for setup_context.note */
+void log_warn(void *cli, const char *sentence); /* log_warning() for setup_context.warn */
 
 /* container.c */
 int cli_config(struct cli *cli, const struct config **ret, struct err *err);

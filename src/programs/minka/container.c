@@ -85,6 +85,8 @@ int cli_context(struct cli *cli, struct setup_context *ret, struct err *err) {
         .config = config,
         .note = log_note,
         .note_data = cli,
+        .warn = log_warn,
+        .warn_data = cli,
     };
     return 0;
 }

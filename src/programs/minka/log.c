@@ -110,3 +110,7 @@ void log_debug(const struct cli *cli, const char *format, ...) {
 void log_note(void *cli, const char *sentence) {
     log_debug(cli, "%s", sentence);
 }
+
+void log_warn(void *cli, const char *sentence) {
+    log_warning(cli, sentence);
+}
