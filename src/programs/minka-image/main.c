@@ -17,22 +17,23 @@
 static const char usage[] =
     "Usage: minka image build [OPTION...]\n"
     "       minka image list [--format json|table] [--image-dir DIR]\n"
-    "       minka image remove RELEASE... [--image-dir DIR]\n"
+    "       minka image remove RELEASE... [--if-exists] [--image-dir DIR]\n"
     "\n"
     "  -k, --kernel RELEASE|PATH  the guest's kernel; by default the newest cloud kernel in /boot, or else the newest\n"
     "  -m, --modules DIR          its modules (/lib/modules/RELEASE)\n"
-    "  -a, --agent PATH           the guest's init (" MINKA_LIBEXEC_DIR "/minka-agent)\n"
+    "  -a, --agent PATH           the guest's init (minka-agent of this minka)\n"
     "  -o, --output DIR           the same as --image-dir\n"
-    "  -d, --image-dir DIR        where guest images are kept (" MINKA_IMAGE_DIR ")\n"
+    "  -d, --image-dir DIR        where guest images are kept (image_dir of configuration.toml)\n"
     "      --all                  build for every kernel in /boot that has modules\n"
     "  -f, --format json|table    how to list\n"
+    "      --if-exists            do not complain about an image that is not there\n"
     "  -q, --quiet                say nothing but errors\n"
     "  -h, --help                 this text\n";
 
 struct options {
     struct build_request build;
     const char *format;
-    bool all, quiet;
+    bool all, quiet, if_exists;
 };
 
 static int fail(const struct err *err) {
@@ -100,7 +101,8 @@ static int verb_remove(const struct options *options, char **words) {
         return misuse("remove needs the RELEASE of an image", "");
     for (; *words; words++) {
         struct err err = {0};
-        if (build_remove(options->build.image_dir, *words, &err) < 0)
+        int r = build_remove(options->build.image_dir, *words, &err);
+        if (r < 0 && !(r == -ENOENT && options->if_exists))
             status = fail(&err);
     }
     return status;
@@ -159,7 +161,7 @@ static int verb_list(const struct options *options, char **words) {
 }
 
 static int parse_options(int argc, char **argv, struct options *options) {
-    enum { OPTION_ALL = 256 };
+    enum { OPTION_ALL = 256, OPTION_IF_EXISTS };
     static const struct option long_options[] = {{"kernel", required_argument, NULL, 'k'},
                                                  {"modules", required_argument, NULL, 'm'},
                                                  {"agent", required_argument, NULL, 'a'},
@@ -167,6 +169,7 @@ static int parse_options(int argc, char **argv, struct options *options) {
                                                  {"image-dir", required_argument, NULL, 'd'},
                                                  {"format", required_argument, NULL, 'f'},
                                                  {"all", no_argument, NULL, OPTION_ALL},
+                                                 {"if-exists", no_argument, NULL, OPTION_IF_EXISTS},
                                                  {"quiet", no_argument, NULL, 'q'},
                                                  {"help", no_argument, NULL, 'h'},
                                                  {0}};
@@ -193,6 +196,9 @@ static int parse_options(int argc, char **argv, struct options *options) {
             break;
         case OPTION_ALL:
             options->all = true;
+            break;
+        case OPTION_IF_EXISTS:
+            options->if_exists = true;
             break;
         case 'h':
             fputs(usage, stdout);
