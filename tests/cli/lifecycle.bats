@@ -277,7 +277,7 @@ H
         .hooks = {prestart: hook("prestart"), createRuntime: hook("createRuntime"), createContainer: hook("createContainer"),
                   poststart: hook("poststart"), poststop: hook("poststop"),
                   startContainer: [{path: "/bin/sh", args: ["sh", "-c", "cat >/tmp/start-state; readlink /proc/self/ns/pid >/tmp/start-ns"]}]}'
-    set_script 'cat /tmp/start-state; test "$(readlink /proc/self/ns/pid)" = "$(cat /tmp/start-ns)" && echo same-namespace'
+    set_script 'cat /tmp/start-state; echo; test "$(readlink /proc/self/ns/pid)" = "$(cat /tmp/start-ns)" && echo same-namespace'
     create
     [ "$(cut -d' ' -f1,2 "$log" | tr '\n' ' ')" = 'prestart e-prestart createRuntime e-createRuntime createContainer e-createContainer ' ]
     grep -q '"status":"creat' "$log"
