@@ -205,5 +205,5 @@ void stage1_run(struct stage *stage, int stdin_fd, int stdout_fd, int stderr_fd)
         r = stage->container ? run_container(stage, streams, &err) : run_exec(stage, streams, &err);
     if (r < 0)
         stage_report_failure(stage->report, &err);
-    _exit(r < 0);
+    _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }

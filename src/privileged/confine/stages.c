@@ -165,7 +165,8 @@ static int stage_descriptors(struct child *c, struct err *err) {
     for (int n = 0; r == 0 && n < base; n++)
         if (!is_wanted(plan, n))
             r = close_between(n, n, err);
-    int low = c->socket, high = c->socket;
+    int low = c->socket;
+    int high = low;
     if (c->executable_fd >= 0) {
         low = low < c->executable_fd ? low : c->executable_fd;
         high = high > c->executable_fd ? high : c->executable_fd;
