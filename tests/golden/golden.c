@@ -63,9 +63,13 @@ void golden_check(struct golden *golden, const char *name, struct buf *text) {
             fail(err.text, name);
         return;
     }
-    if (read_file(AT_FDCWD, path, FILE_MAX, &expected, NULL, &err) >= 0 && strcmp(expected, actual) == 0)
+    if (read_file(AT_FDCWD, path, FILE_MAX, &expected, NULL, &err) >= 0 && strcmp(expected, actual) == 0) {
+        printf("ok %u - %s\n", golden->compared, name);
         return;
+    }
     golden->different++;
+    printf("not ok %u - %s\n", golden->compared, name);
+    fflush(stdout);
     fprintf(stderr, "golden: %s is not what comes out now; if that is right: --update\n", path);
     if (expected)
         show_difference(path, actual);
@@ -84,10 +88,11 @@ int golden_finish(struct golden *golden) {
         fail("cannot open", golden->directory);
     for (const struct dirent *e; (e = readdir(directory));)
         if (e->d_name[0] != '.' && !is_known(e->d_name)) {
-            fprintf(stderr, "golden: %s/%s has no input any more; remove it\n", golden->directory, e->d_name);
             golden->different++;
+            printf("not ok %u - %s/%s has no input any more; remove it\n", ++golden->compared, golden->directory,
+                   e->d_name);
         }
-    printf("%u compared, %u different\n", golden->compared, golden->different);
+    printf("1..%u\n# %u different\n", golden->compared, golden->different);
     for (unsigned i = 0; i < n_names; i++)
         free(names[i]);
     return golden->different > 0 || golden->compared == 0;
