@@ -157,8 +157,7 @@ static int fill_state(struct sandbox *s) {
     state->vcpus = s->size.vcpus;
     state->terminal = s->spec->process.terminal;
     time_now(state->created, sizeof state->created);
-    int r = state_process_of(getpid(), &state->creator);
-    return r < 0 ? r : state_copy_annotations(state, s->spec);
+    return state_process_of(getpid(), &state->creator);
 }
 
 static int make_state(struct sandbox *s, struct err *err) {

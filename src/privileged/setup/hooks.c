@@ -179,8 +179,8 @@ int setup_run_hooks(const struct oci_spec *spec, enum oci_hook_kind kind, const 
         return 0;
     _cleanup_buf_ struct buf document = {0};
     _cleanup_close_ int net_namespace = -EBADF;
-    if (oci_state_json(&document, state->oci_version, state->id, status, pid, state->bundle, state->annotations,
-                       state->n_annotations) < 0)
+    if (oci_state_json(&document, state->oci_version, state->id, status, pid, state->bundle, spec->annotations,
+                       spec->n_annotations) < 0)
         return err_set(err, ENOMEM, "out of memory");
     int r = open_namespace(kind, pid, &net_namespace, err);
     if (r < 0)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATE_FORMAT = 1, STATE_MAX = 4 << 20 };
+enum { STATE_FORMAT = 1, STATE_MAX = 1 << 20 };
 
 static void write_process(struct json_writer *w, const char *key, const struct state_process *p) {
     json_write_begin_object(w, key);
@@ -46,10 +46,6 @@ int state_save(int dir, const struct state *state, struct err *err) {
     json_write_uint(&w, "hostOverheadMiB", state->host_overhead_mib);
     json_write_uint(&w, "vcpus", state->vcpus);
     json_write_bool(&w, "terminal", state->terminal);
-    json_write_begin_object(&w, "annotations");
-    for (size_t i = 0; i < state->n_annotations; i++)
-        json_write_string(&w, state->annotations[i].key, state->annotations[i].value);
-    json_write_end_object(&w);
     json_write_end_object(&w);
     if (w.failed)
         return err_set(err, ENOMEM, "out of memory writing the state of container %s", state->id);
@@ -125,21 +121,6 @@ static int add_uid(const struct json_value *item, void *data, struct err *err) {
     return 0;
 }
 
-static int add_annotation(const struct json_value *item, void *data, struct err *err) {
-    struct state *state = data;
-    const char *value;
-    int r = json_string(item, &value, err);
-    if (r < 0)
-        return r;
-    struct oci_pair *pairs = realloc(state->annotations, (state->n_annotations + 1) * sizeof *pairs);
-    if (!pairs)
-        return err_set(err, ENOMEM, "out of memory reading state.json");
-    state->annotations = pairs;
-    pairs += state->n_annotations++;
-    *pairs = (struct oci_pair){.key = strdup(item->key), .value = strdup(value)};
-    return pairs->key && pairs->value ? 0 : err_set(err, ENOMEM, "out of memory reading state.json");
-}
-
 static int get_numbers(const struct json_value *top, struct state *state, struct err *err) {
     uint32_t owner = 0;
     int r = required(json_get_u32(top, "owner", &owner, err), "owner", err);
@@ -155,15 +136,11 @@ static int get_numbers(const struct json_value *top, struct state *state, struct
     return r < 0 ? r : 0;
 }
 
-static int get_lists(const struct json_value *top, struct state *state, struct err *err) {
-    struct json_value uids, annotations;
+static int get_uids(const struct json_value *top, struct state *state, struct err *err) {
+    struct json_value uids;
     int r = required(json_get(top, "uids", &uids, err), "uids", err);
     if (r >= 0)
         r = json_each_element(&uids, add_uid, &(struct uids){.ids = state->uids}, err);
-    if (r >= 0)
-        r = required(json_get(top, "annotations", &annotations, err), "annotations", err);
-    if (r >= 0)
-        r = json_each_member(&annotations, add_annotation, state, err);
     return r < 0 ? r : 0;
 }
 
@@ -203,7 +180,7 @@ static int get_all(const struct json_value *top, struct state *state, struct err
             return r;
     if ((r = get_status(top, &state->status, err)) < 0 || (r = get_numbers(top, state, err)) < 0)
         return r;
-    return get_lists(top, state, err);
+    return get_uids(top, state, err);
 }
 
 int state_load(int dir, struct state **ret, struct err *err) {

@@ -35,32 +35,12 @@ struct state *state_free(struct state *state) {
     free(state->rootfs);
     free(state->oci_version);
     free(state->cgroup);
-    for (size_t i = 0; i < state->n_annotations; i++) {
-        free(state->annotations[i].key);
-        free(state->annotations[i].value);
-    }
-    free(state->annotations);
     free(state);
     return NULL;
 }
 
 void state_freep(struct state **state) {
     *state = state_free(*state);
-}
-
-int state_copy_annotations(struct state *state, const struct oci_spec *spec) {
-    struct oci_pair *pairs = calloc(spec->n_annotations + 1, sizeof *pairs);
-    if (!pairs)
-        return -ENOMEM;
-    state->annotations = pairs;
-    for (size_t i = 0; i < spec->n_annotations; i++) {
-        pairs[i].key = strdup(spec->annotations[i].key);
-        pairs[i].value = strdup(spec->annotations[i].value);
-        state->n_annotations = i + 1;
-        if (!pairs[i].key || !pairs[i].value)
-            return -ENOMEM;
-    }
-    return 0;
 }
 
 static int does_not_exist(const char *id, struct err *err) {

@@ -44,8 +44,6 @@ struct state {
     uint64_t host_overhead_mib; /* what its host processes may take beside that */
     uint32_t vcpus;
     bool terminal;
-    struct oci_pair *annotations;
-    size_t n_annotations;
 };
 
 struct state *state_free(struct state *state);
@@ -68,9 +66,6 @@ int state_load(int dir, struct state **ret, struct err *err);
 int state_save(int dir, const struct state *state, struct err *err);
 int state_save_spec(int dir, const char *json, size_t length, struct err *err); /* ROOT/ID/config.json */
 int state_load_spec(int dir, struct oci_spec **ret, struct err *err);
-
-/* How an id's annotation list is made from a spec's. 0 or -ENOMEM. */
-int state_copy_annotations(struct state *state, const struct oci_spec *spec);
 
 /* Status from the live facts: a stand-in or monitor that is gone (or a zombie) means stopped. */
 void state_refresh(struct state *state);

@@ -84,7 +84,8 @@ int container_call(const struct container *container, int op, int signal, uint32
 /* Print a JSON document that was built in out. */
 struct json_writer;
 int print_json(struct json_writer *w, struct err *err);
-void write_state(struct json_writer *w, const struct state *state);
+/* The state document of `state` and `list`; annotations come from the container's config.json. */
+void write_state(struct json_writer *w, const struct container *container);
 
 int write_pid_file(const char *path, pid_t pid, struct err *err);
 int connect_console_socket(const char *path, int *ret, struct err *err);

@@ -144,7 +144,18 @@ int print_json(struct json_writer *w, struct err *err) {
     return fwrite(w->out->data, w->out->length, 1, stdout) == 1 ? 0 : err_errno(err, "cannot write");
 }
 
-void write_state(struct json_writer *w, const struct state *state) {
+static void write_annotations(struct json_writer *w, int dir) {
+    _cleanup_oci_spec_ struct oci_spec *spec = NULL;
+    if (state_load_spec(dir, &spec, NULL) < 0 || spec->n_annotations == 0)
+        return;
+    json_write_begin_object(w, "annotations");
+    for (size_t i = 0; i < spec->n_annotations; i++)
+        json_write_string(w, spec->annotations[i].key, spec->annotations[i].value);
+    json_write_end_object(w);
+}
+
+void write_state(struct json_writer *w, const struct container *container) {
+    const struct state *state = container->state;
     bool stopped = state->status == STATE_STOPPED;
     json_write_begin_object(w, NULL);
     json_write_string(w, "ociVersion", state->oci_version);
@@ -154,12 +165,7 @@ void write_state(struct json_writer *w, const struct state *state) {
     json_write_string(w, "bundle", state->bundle);
     json_write_string(w, "rootfs", state->rootfs);
     json_write_string(w, "created", state->created);
-    if (state->n_annotations > 0) {
-        json_write_begin_object(w, "annotations");
-        for (size_t i = 0; i < state->n_annotations; i++)
-            json_write_string(w, state->annotations[i].key, state->annotations[i].value);
-        json_write_end_object(w);
-    }
+    write_annotations(w, container->dir);
     json_write_string(w, "owner", "");
     json_write_end_object(w);
 }

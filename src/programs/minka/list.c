@@ -55,7 +55,7 @@ static int list(struct cli *cli, void *data, const struct operands *operands, st
         if (o->quiet)
             (void)puts(*id);
         else if (json)
-            write_state(&w, c.state);
+            write_state(&w, &c);
         else
             print_row(c.state);
     }

@@ -16,7 +16,7 @@ static int show_state(struct cli *cli, void *data, const struct operands *operan
         return r;
     _cleanup_buf_ struct buf out = {0};
     struct json_writer w = {.out = &out, .pretty = true};
-    write_state(&w, c.state);
+    write_state(&w, &c);
     return print_json(&w, err);
 }
 
