@@ -153,7 +153,7 @@ static void on_standin(void *data, uint32_t events) {
     if (n <= 0 || standin_message_check(&m, n) < 0)
         return standin_gone(p);
     if (p->state != PROCESS_WATCHED)
-        return;
+        return; /* it has ended already */
     if (m.op == STANDIN_SIGNAL)
         send_signal(p, m.value, false);
     else if (m.op == STANDIN_RESIZE && p->terminal)
@@ -206,7 +206,9 @@ int process_new(const struct process_config *config, struct process **ret, struc
         return r;
     r = loop_add_timer(p->loop, -1, on_timer, p, &p->timer);
     if (r == 0)
-        r = loop_add_fd(p->loop, config->standin, EPOLLIN, on_standin, p, &p->standin_source);
+        /* What it says waits in the socket until there is a process to say it to (process_watch()): a size that was set
+         * before the container existed must not be lost. That it is gone (EPOLLHUP) is heard at once. */
+        r = loop_add_fd(p->loop, config->standin, 0, on_standin, p, &p->standin_source);
     if (r < 0) {
         (void)loop_source_free(p->timer);
         return err_set(err, -r, "cannot watch the stand-in's socket");
@@ -249,7 +251,9 @@ int process_watch(struct process *p, struct err *err) {
     p->state = PROCESS_WATCHED;
     output_pull(&p->outputs[0]);
     output_pull(&p->outputs[1]);
-    if (p->standin < 0)
+    if (p->standin_source)
+        (void)loop_source_set_events(p->standin_source, EPOLLIN);
+    else
         process_kill(p); /* its stand-in did not live to see it */
     return 0;
 }
