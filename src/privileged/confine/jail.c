@@ -182,10 +182,10 @@ static int place(const struct confine_plan *plan, const struct confine_mount *m,
 
 /*
  * A program executed by descriptor is copied too, unless the process cannot read it anyway (installed as 0711). The
- * copy has no name when the jail is entered.
+ * copy is gone from the jail when that is entered, but the name it had is the one that ps(1) shows: proc_pid_comm(5).
  */
 static int hide_executable(const struct confine_plan *plan, int jail, int *executable_fd, struct err *err) {
-    static const char name[] = ".executable";
+    const char *slash = strrchr(plan->argv[0], '/'), *name = slash ? slash + 1 : plan->argv[0];
     struct stat st;
     if (*executable_fd < 0)
         return 0;
