@@ -27,10 +27,11 @@ static void keep_first(int r, const struct err *now, int *result, struct err *er
 
 int setup_kill_sandbox(const struct state *state, struct err *err) {
     _cleanup_close_ int pidfd = state_process_open(&state->monitor);
+    _cleanup_close_ int standin = open_member(&state->standin);
     /* Its end takes the whole pid namespace along, and is reported only after that (pid_namespaces(7)). */
     return pidfd == -ESRCH ? 0
            : pidfd < 0     ? err_set(err, -pidfd, "cannot find the monitor")
-                           : end_process(pidfd, "monitor", err);
+                           : end_process(pidfd, standin, "monitor", err);
 }
 
 /* Ask the monitor to end the sandbox in good order. Whatever comes of it, SIGKILL follows. */
@@ -39,11 +40,12 @@ static void ask_to_end(int dir, const struct state *state) {
     struct control_reply reply;
     (void)snprintf(request.container, sizeof request.container, "%s", state->id);
     _cleanup_close_ int pidfd = state_process_open(&state->monitor);
+    _cleanup_close_ int standin = open_member(&state->standin);
     if (pidfd < 0)
         return;
     /* After the end of its process the monitor is closing the sandbox down already. */
     if (state->status == STATE_STOPPED || setup_call(dir, &request, NULL, 0, GRACE_SEC, &reply, NULL, NULL) >= 0)
-        (void)await_process(pidfd, GRACE_MSEC);
+        (void)await_process(pidfd, standin, GRACE_MSEC);
 }
 
 /* Those that died of something else than their monitor's end: it is pid 1 of all their namespaces, so this is rare. */
@@ -57,7 +59,7 @@ static int kill_rest(const struct state *state, struct err *err) {
         _cleanup_close_ int pidfd = state_process_open(rest[i].process);
         struct err now = {0};
         if (pidfd >= 0)
-            keep_first(end_process(pidfd, rest[i].role, &now), &now, &result, err);
+            keep_first(end_process(pidfd, -EBADF, rest[i].role, &now), &now, &result, err);
     }
     return result;
 }

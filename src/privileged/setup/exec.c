@@ -71,7 +71,7 @@ static int make_stdio(struct attempt *a, struct err *err) {
 
 static void kill_standin(void *data) {
     struct attempt *a = data;
-    (void)end_process(a->standin.pidfd, "stand-in", NULL);
+    (void)end_process(a->standin.pidfd, -EBADF, "stand-in", NULL);
 }
 
 static int spawn(struct attempt *a, struct err *err) {

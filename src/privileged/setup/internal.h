@@ -102,6 +102,7 @@ int join_cgroup(pid_t pid, void *cgroup, struct err *err); /* confine_plan.prepa
 
 /* ---- spawn_*.c ---- */
 int spawn_monitor(struct sandbox *s, struct err *err);
+int make_share_sockets(struct sandbox *s, struct err *err); /* spawn_vmm() takes one end, spawn_share() the other */
 int spawn_share(struct sandbox *s, struct err *err);
 int spawn_vmm(struct sandbox *s, struct err *err);
 int spawn_standin(struct sandbox *s, struct err *err);
@@ -129,7 +130,14 @@ int stdio_prepare(struct stdio *stdio, bool terminal, const int fds[3], unsigned
 int stdio_send_master(const struct stdio *stdio, int console_socket, struct err *err);
 
 /* ---- ends.c: ending processes ---- */
-/* SIGKILL and wait until it is gone, at most 10 s; it is reaped if it is our child. pidfd stays open. */
-int end_process(int pidfd, const char *role, struct err *err);
+/*
+ * SIGKILL and wait until it is gone, at most 10 s; it is reaped if it is our child. pidfd stays open. member: pidfd of
+ * a process in the pid namespace whose pid 1 this is, -EBADF none. If that is our child it must be reaped first: the
+ * kernel lets a pid 1 end only when its namespace is empty, and a zombie is in it (kernel/pid_namespace.c,
+ * zap_pid_ns_processes()).
+ */
+int end_process(int pidfd, int member, const char *role, struct err *err);
 /* Wait only. 0, or -ETIMEDOUT. */
-int await_process(int pidfd, int msec);
+int await_process(int pidfd, int member, int msec);
+/* A pidfd for either, zombie or not; -EBADF. */
+int open_member(const struct state_process *process);

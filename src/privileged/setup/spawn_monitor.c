@@ -84,7 +84,7 @@ static int open_log(struct sandbox *s, int *ret, struct err *err) {
 static void kill_monitor(void *data) {
     struct sandbox *s = data;
     /* pid 1 of the sandbox's pid namespace: when its end can be waited for, all the others are gone. */
-    (void)end_process(s->monitor.pidfd, "monitor", NULL);
+    (void)end_process(s->monitor.pidfd, s->standin.pidfd, "monitor", NULL);
 }
 
 int spawn_monitor(struct sandbox *s, struct err *err) {

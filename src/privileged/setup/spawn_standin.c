@@ -47,7 +47,7 @@ int standin_spawn(const struct standin *standin, struct process *ret, struct err
 
 static void kill_standin(void *data) {
     struct sandbox *s = data;
-    (void)end_process(s->standin.pidfd, "stand-in", NULL);
+    (void)end_process(s->standin.pidfd, -EBADF, "stand-in", NULL);
 }
 
 int spawn_standin(struct sandbox *s, struct err *err) {

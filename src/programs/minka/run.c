@@ -46,7 +46,9 @@ static int run(struct cli *cli, void *data, const struct operands *operands, str
     r = start(cli, id, err);
     if (r < 0) {
         close_fd(&result.terminal_master);
-        (void)remove_container(cli, id, NULL);
+        struct err remove_err = {0};
+        if (remove_container(cli, id, &remove_err) < 0)
+            log_debug(cli, "%s", remove_err.text);
         return r;
     }
     if (o->detach)
