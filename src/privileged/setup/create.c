@@ -208,14 +208,16 @@ static int load(struct sandbox *s, struct err *err) {
     return r < 0 ? r : hear_monitor(s, CONTROL_LOAD, err);
 }
 
+/* QEMU answers, so both have loaded all that they need, the file server too: QEMU has negotiated with it. */
 static int empty(struct sandbox *s, struct err *err) {
-    return confine_empty(&s->vmm.plan, s->vmm.pidfd, s->vmm.pid, err);
+    int r = confine_empty(&s->vmm.plan, s->vmm.pidfd, s->vmm.pid, err);
+    return r >= 0 && s->uses_share ? share_empty(&s->file_server.plan, s->file_server.pidfd, err) : r;
 }
 
 static int prove(struct sandbox *s, struct err *err) {
     int r = confine_prove(&s->monitor.plan, s->monitor.pid, false, err);
     if (r >= 0 && s->uses_share)
-        r = confine_prove(&s->file_server.plan, s->file_server.pid, false, err);
+        r = confine_prove(&s->file_server.plan, s->file_server.pid, true, err);
     return r < 0 ? r : confine_prove(&s->vmm.plan, s->vmm.pid, true, err);
 }
 
@@ -289,8 +291,9 @@ static const struct step {
     {"cgroup", sandbox_make_cgroup},
     {"sockets", sandbox_make_sockets},
     {"monitor", spawn_monitor},
+    {"share sockets", make_share_sockets},
+    {"VMM", spawn_vmm}, /* loads the guest while the file server is set up, and then waits for it */
     {"file server", spawn_share},
-    {"VMM", spawn_vmm},
     {"load", load},
     {"empty", empty},
     {"prove", prove},

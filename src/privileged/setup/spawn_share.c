@@ -51,6 +51,21 @@ static int require_server(struct sandbox *s, struct err *err) {
                : share_find_server(s->context->config->qemu.virtio_fs_daemon, &kind, &s->machine.file_server, err);
 }
 
+/* A container with a user namespace has files of the ids that it is mapped to, which the server must know. */
+static int mapped_ids(const struct oci_spec *spec, struct share_id_range **ret, size_t *ret_count, struct err *err) {
+    size_t count = spec->n_uid_mappings + spec->n_gid_mappings;
+    *ret = calloc(count + 1, sizeof **ret);
+    if (!*ret)
+        return err_set(err, ENOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        const struct oci_id_mapping *m =
+            i < spec->n_uid_mappings ? &spec->uid_mappings[i] : &spec->gid_mappings[i - spec->n_uid_mappings];
+        (*ret)[i] = (struct share_id_range){.start = m->host_id, .count = m->size};
+    }
+    *ret_count = count;
+    return 0;
+}
+
 static int start_server(struct sandbox *s, const char *probe_dir, struct err *err) {
     static const char *const caches[] = {"auto", "always", "metadata", "never"};
     const char *cache = caches[0];
@@ -59,7 +74,11 @@ static int start_server(struct sandbox *s, const char *probe_dir, struct err *er
             cache = caches[i];
     if (strcmp(s->context->config->qemu.virtio_fs_cache, "none") == 0)
         cache = "never";
-    int r = probe_closure(probe_dir, s->machine.file_server, &s->server_files, err);
+    _cleanup_free_ struct share_id_range *more_ids = NULL;
+    size_t n_more_ids = 0;
+    int r = mapped_ids(s->spec, &more_ids, &n_more_ids, err);
+    if (r >= 0)
+        r = probe_closure(probe_dir, s->machine.file_server, &s->server_files, err);
     if (r < 0)
         return r;
     struct share share = {
@@ -71,6 +90,8 @@ static int start_server(struct sandbox *s, const char *probe_dir, struct err *er
         .listen_fd = s->share_listen,
         .stderr_fd = s->share_stderr,
         .pid_namespace_of = s->monitor.pidfd,
+        .more_ids = more_ids,
+        .n_more_ids = n_more_ids,
     };
     struct confine_plan *plan = &s->file_server.plan;
     r = share_plan(&share, plan, &s->server_strings, err);
@@ -81,22 +102,24 @@ static int start_server(struct sandbox *s, const char *probe_dir, struct err *er
     return confine_spawn(plan, &s->file_server.pid, &s->file_server.pidfd, err);
 }
 
+int make_share_sockets(struct sandbox *s, struct err *err) {
+    int r = s->uses_share ? require_server(s, err) : 0;
+    return r >= 0 && s->uses_share ? share_sockets(s->owner, &s->share_listen, &s->vmm_share, err) : r;
+}
+
 int spawn_share(struct sandbox *s, struct err *err) {
     _cleanup_(exports_done) struct exports exports = {0};
     _cleanup_free_ char *probe_dir = NULL;
     int r = list_exports(s, &exports, err);
     if (r < 0 || exports.count == 0)
         return r;
-    r = require_server(s, err);
-    if (r >= 0)
-        r = machine_probe_dir(s->context, &probe_dir, err);
-    if (r >= 0)
-        r = share_sockets(s->owner, &s->share_listen, &s->vmm_share, err);
+    r = machine_probe_dir(s->context, &probe_dir, err);
     if (r >= 0)
         r = start_server(s, probe_dir, err);
     if (r < 0)
         return r;
     close_fd(&s->share_listen);
+    close_fd(&s->share_stderr);
     if (state_process_of(s->file_server.pid, &s->state->file_server) < 0)
         return err_set(err, ESRCH, "the file server ended as soon as it was started");
     r = state_save(s->dir, s->state, err);

@@ -105,7 +105,6 @@ static void close_handed_over(struct sandbox *s) {
     close_fd(&s->vmm_stderr);
     close_fd(&s->vmm_share);
     close_fd(&s->vmm_kvm);
-    close_fd(&s->share_stderr);
     close_fd(&s->disk);
 }
 

@@ -84,6 +84,24 @@ static void add_segment(struct segments *s, uint64_t start, uint64_t end) {
         s->at[s->count++] = (struct segment){start, end};
 }
 
+static int by_start(const void *a, const void *b) {
+    const struct segment *x = a, *y = b;
+    return (x->start > y->start) - (x->start < y->start);
+}
+
+/* Sorted and disjoint: uid and gid mappings of a container are mostly the same, and the kernel refuses overlaps. */
+static void unite(struct segments *s) {
+    qsort(s->at, s->count, sizeof *s->at, by_start);
+    size_t last = 0;
+    for (size_t i = 1; i < s->count; i++) {
+        if (s->at[i].start > s->at[last].end)
+            s->at[++last] = s->at[i];
+        else if (s->at[i].end > s->at[last].end)
+            s->at[last].end = s->at[i].end;
+    }
+    s->count = s->count ? last + 1 : 0;
+}
+
 /* What of a is in b too. */
 static struct segments intersect(const struct segments *a, const struct segments *b) {
     struct segments out = {0};
@@ -124,11 +142,14 @@ static int read_own_ids(const char *path, struct segments *ret, struct err *err)
 /* Which ids files of the share may have: the ordinary ones and the container's own, as far as the caller has them. */
 static int file_ids(const struct share *share, struct segments *ret, struct err *err) {
     struct segments wanted = {0}, uids, gids;
+    if (share->n_more_ids >= ARRAY_SIZE(wanted.at))
+        return err_set(err, E2BIG, "the container's id mappings have more than %zu ranges", ARRAY_SIZE(wanted.at) - 1);
     add_segment(&wanted, 0, ORDINARY_IDS);
     for (size_t i = 0; i < share->n_more_ids; i++) {
         uint64_t start = share->more_ids[i].start, end = start + share->more_ids[i].count;
         add_segment(&wanted, start > ORDINARY_IDS ? start : ORDINARY_IDS, end);
     }
+    unite(&wanted);
     int r = read_own_ids("/proc/self/uid_map", &uids, err);
     if (r == 0)
         r = read_own_ids("/proc/self/gid_map", &gids, err);
