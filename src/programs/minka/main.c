@@ -99,6 +99,9 @@ static int run_command(struct cli *cli, const struct command *command, int argc,
         r = check_operands(command, &operands, err);
     if (r >= 0)
         r = cli_find_root(cli, err);
+    const struct config *config;
+    if (r >= 0 && cli->config_path) /* a mistake in it is one for verbs that do not need it, too */
+        r = cli_config(cli, &config, err);
     if (r >= 0)
         r = command->run(cli, options, &operands, err);
     options_free(command->options, options);
