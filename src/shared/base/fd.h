@@ -24,7 +24,7 @@ int write_all(int fd, const void *data, size_t n);
  */
 int read_file(int dirfd, const char *path, size_t max, char **ret, size_t *ret_length, struct err *err);
 
-/* Write a file at once: create path.tmp, write, fsync, rename over path. Never leaves half a file at path. */
+/* Write a file at once: create path.tmp, write, rename over path. No process ever sees half a file at path. */
 int write_file_atomic(int dirfd, const char *path, const void *data, size_t length, mode_t mode, struct err *err);
 
 /* Write a value into an existing kernel file (/proc, /sys, cgroup) in one write(2). 0 or -errno. */
