@@ -53,6 +53,7 @@ int build_initrd(const struct build_request *request, const char *release, int s
 struct build_output {
     int image_dir, dir, lock;
     char name[24];
+    const char *path; /* of image_dir, for messages */
 };
 int build_output_open(const char *image_dir, struct build_output *ret, struct err *err);
 int build_output_commit(struct build_output *output, const struct build_result *result, struct err *err);

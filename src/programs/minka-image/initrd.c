@@ -66,7 +66,7 @@ static int add_agent(struct cpio *cpio, const char *objcopy, int scratch, const 
     size_t length;
     int r = read_file(AT_FDCWD, path, AGENT_MAX, &data, &length, err);
     if (r < 0)
-        return err_wrap(err, "the agent (--agent)");
+        return err_set(err, -r, "cannot read the agent %s: %s", path, strerror(-r));
     r = check_agent(path, (const uint8_t *)data, length, err);
     if (r < 0)
         return r;

@@ -78,7 +78,7 @@ int build_output_open(const char *image_dir, struct build_output *ret, struct er
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         return err_errno(err, "cannot get a random number");
-    struct build_output output = {.image_dir = -EBADF, .dir = -EBADF, .lock = -EBADF};
+    struct build_output output = {.image_dir = -EBADF, .dir = -EBADF, .lock = -EBADF, .path = image_dir};
     (void)snprintf(output.name, sizeof output.name, "%s%08x", prefix, (unsigned)random);
     if (mkdirat(parent, output.name, 0700) < 0)
         return err_errno(err, "cannot create a directory in %s", image_dir);
@@ -102,16 +102,16 @@ void build_output_done(struct build_output *output) {
     close_fd(&output->lock);
 }
 
-static int write_public(int dir, const char *name, const struct buf *data, struct err *err) {
-    _cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+static int write_public(const struct build_output *output, const char *name, const struct buf *data, struct err *err) {
+    _cleanup_close_ int fd = openat(output->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
-        return err_errno(err, "cannot create the image's %s", name);
+        return err_errno(err, "cannot create the image's %s in %s", name, output->path);
     int r = write_all(fd, data->data, data->length);
     if (r == 0 && (fchmod(fd, 0644) < 0 || fsync(fd) < 0)) /* fchmod: whatever the umask is */
         r = -errno;
     if (r < 0) {
         errno = -r;
-        return err_errno(err, "cannot write the image's %s", name);
+        return err_errno(err, "cannot write the image's %s in %s", name, output->path);
     }
     return 0;
 }
@@ -137,21 +137,22 @@ static int swap_in(struct build_output *output, const char *release) {
 }
 
 int build_output_commit(struct build_output *output, const struct build_result *result, struct err *err) {
-    int r = write_public(output->dir, "vmlinux", &result->kernel.vmlinux, err);
+    int r = write_public(output, "vmlinux", &result->kernel.vmlinux, err);
     if (r == 0)
-        r = write_public(output->dir, "initrd", &result->initrd, err);
+        r = write_public(output, "initrd", &result->initrd, err);
     if (r == 0)
-        r = write_public(output->dir, "manifest", &result->manifest, err);
+        r = write_public(output, "manifest", &result->manifest, err);
     if (r < 0)
         return r;
     if (fchmod(output->dir, 0755) < 0 || fsync(output->dir) < 0)
-        return err_errno(err, "cannot write the image");
+        return err_errno(err, "cannot write the image in %s", output->path);
     r = swap_in(output, result->kernel.release);
     if (r < 0) {
         errno = -r;
-        return err_errno(err, "cannot put the image into the place of %s", result->kernel.release);
+        return err_errno(err, "cannot put the image into its place %s/%s", output->path, result->kernel.release);
     }
-    return fsync(output->image_dir) < 0 ? err_errno(err, "cannot write the directory of guest images") : 0;
+    return fsync(output->image_dir) < 0 ? err_errno(err, "cannot write the directory of guest images %s", output->path)
+                                        : 0;
 }
 
 int build_remove(const char *image_dir, const char *release, struct err *err) {
