@@ -16,10 +16,12 @@
 
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
@@ -426,7 +428,8 @@ static void run_guest(const char *root, const char *server) {
 }
 
 static void need(const char *root, const char *server) {
-    _cleanup_free_ char *path = text_format("%s%s", root, server);
+    char path[PATH_MAX]; /* skip() never returns, so nothing here may want to be freed */
+    (void)snprintf(path, sizeof path, "%s%s", root, server);
     const char *lacks = geteuid() != 0           ? "root, to make namespaces and change uids"
                         : access(qemu, X_OK) < 0 ? "/usr/bin/qemu-system-x86_64"
                         : access(path, X_OK) < 0 ? path
