@@ -72,7 +72,7 @@ run_fails() { fails "$1" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --
     run_fails 'config.json.*(large|bytes)'
     sed 's/"soft": *[0-9]*/"soft": 18446744073709551615/; s/"hard": *[0-9]*/"hard": 18446744073709551616/' "$BATS_TEST_TMPDIR/good" >"$BUNDLE/config.json"
     grep -q 18446744073709551616 "$BUNDLE/config.json"
-    run_fails 'rlimits'
+    run_fails 'rlimits|fit in 64 bits'
 }
 
 @test "errors: rootfs missing, a file in its place" {

@@ -52,7 +52,7 @@ minka_command() { printf '%q ' "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" 
     sleep 0.5
     tmux send-keys -t t C-z
     wait_for 10 on_screen 'Stopped'
-    tmux send-keys -t t 'kill -KILL %1; wait; exit' Enter
+    tmux send-keys -t t 'kill -KILL %1; sleep 1; jobs; exit' Enter
     wait_for 20 on_screen 'code='
     nothing_left
 }
