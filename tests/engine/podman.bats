@@ -71,10 +71,10 @@ inspect() { podman inspect --format "{{.State.$1}}" "$name"; }
 logs_have() { [[ $(podman logs "$name" 2>&1) == *"$1"* ]]; }
 wait_for_log() { wait_for 30 logs_have "$1"; }
 
-# Where podman, conmon and minka are known to leave files.
+# Where podman, conmon and what they call leave files.
 host_paths() {
-    find /run /var/lib/containers /var/lib/cni /etc/cni /etc/containers /root/.config /root/.local /var/tmp \
-        -path /run/minka -prune -o -print 2>/dev/null | sort
+    find /run/{libpod,containers,netns,crun,conmon} /var/lib/{containers,cni} /etc/{containers,cni} /root/.{config,local/share,cache}/containers \
+        -maxdepth 3 2>/dev/null | sort
 }
 podman_cgroups() { find /sys/fs/cgroup -maxdepth 4 -type d \( -path "*$CGROUP_PARENT*" -o -name 'libpod*' \) 2>/dev/null | sort; }
 
