@@ -25,7 +25,22 @@ teardown() { delete_all; }
 }
 
 @test "debian: gcc compiles a C program, and it runs" {
-    set_script 'cd /tmp && printf "#include <stdio.h>\n#include <sys/utsname.h>\nint main(void) { struct utsname u; uname(&u); printf(\"hello from %%s\\n\", u.nodename); return 3; }\n" >hello.c && gcc -O2 -o hello hello.c && ./hello'
+    set_script "$(
+        cat <<'S'
+cd /tmp
+cat >hello.c <<'C'
+#include <stdio.h>
+#include <sys/utsname.h>
+int main(void) {
+    struct utsname u;
+    uname(&u);
+    printf("hello from %s\n", u.nodename);
+    return 3;
+}
+C
+gcc -O2 -o hello hello.c && ./hello
+S
+    )"
     run minka run --bundle "$BUNDLE" "$(new_id)"
     [ "$output" = 'hello from minka' ]
     [ "$status" -eq 3 ]

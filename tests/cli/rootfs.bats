@@ -6,7 +6,8 @@ load ../lib/common
 setup_file() { setup_minka; }
 setup() {
     remember
-    new_bundle
+    new_bundle '["CAP_CHOWN", "CAP_FOWNER", "CAP_FSETID", "CAP_DAC_OVERRIDE"] as $c
+        | .process.capabilities |= (.bounding += $c | .effective += $c | .permitted += $c)' # as engines give
     id=$(new_id)
 }
 teardown() { delete_all; }
@@ -62,10 +63,11 @@ teardown() { delete_all; }
     echo text >"$BUNDLE/rootfs/x/file"
     setfattr -n user.from.host -v hello "$BUNDLE/rootfs/x/file"
     cat >"$BUNDLE/rootfs/x/xattr.pl" <<'P'
-my $path = "/x/file"; my $buffer = "\0" x 100;
-my $n = syscall(191, $path, "user.from.host", $buffer, 100);  # getxattr, x86-64
+my ($path, $from, $to, $value) = ("/x/file", "user.from.host", "user.from.guest", "world");
+my $buffer = "\0" x 100;
+my $n = syscall(191, $path, $from, $buffer, 100);  # getxattr, x86-64
 print substr($buffer, 0, $n), "\n";
-syscall(188, $path, "user.from.guest", "world", 5, 0) == 0 or die "setxattr: $!";  # setxattr
+syscall(188, $path, $to, $value, 5, 0) == 0 or die "setxattr: $!";  # setxattr
 P
     mkdir "$BATS_TEST_TMPDIR/debian"
     mount --bind "$CACHE/debian" "$BATS_TEST_TMPDIR/debian" # the test's own, taken away below

@@ -188,11 +188,14 @@ int root_open(struct err *err) {
     return fd < 0 ? err_errno(err, "cannot open the container's root file system") : fd;
 }
 
-/* pivot_root(".", "."): the old root ends up on top of the new one and is taken away from there; pivot_root(2), NOTES.
+/*
+ * pivot_root(".", "."): the old root ends up on top of the new one and is taken away from there; pivot_root(2), NOTES.
+ * The old tree is private since root_open(), so that this does not reach the agent; and "." now names the new root to
+ * every call but umount2(2): its mounts keep the propagation they were given.
  */
 static int change_root(struct err *err) {
     if (syscall(SYS_pivot_root, ".", ".") == 0) {
-        if (mount(NULL, ".", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || umount2(".", MNT_DETACH) < 0)
+        if (umount2(".", MNT_DETACH) < 0)
             return err_errno(err, "cannot take the guest's file system away");
         return 0;
     }
