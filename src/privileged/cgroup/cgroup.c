@@ -157,6 +157,31 @@ int cgroup_create(const char *path, const struct cgroup_limits *limits, bool roo
     return 0;
 }
 
+/* This process in the unified hierarchy: the line "0::PATH" of proc_pid_cgroup(5), relative to its cgroup namespace. */
+static bool is_in_unified(const char *path) {
+    _cleanup_free_ char *text = NULL;
+    if (read_file(AT_FDCWD, "/proc/self/cgroup", PROCS_MAX, &text, NULL, NULL) < 0)
+        return false;
+    char *rest = NULL;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        if (strncmp(line, "0::", 3) == 0)
+            return strcmp(line + 3, path) == 0;
+    return false;
+}
+
+/*
+ * cgroup_procs_write_start() in the kernel: one's own single thread is moved without the lock that costs an RCU grace
+ * period. A v2 cgroup takes whole processes only, hence clone3(2) into it, and nothing to do here.
+ */
+static int add_to(const struct hierarchy *h, int dir, const char *path, const char *pid) {
+    bool self = strcmp(pid, "0") == 0;
+    if (self && !h->unified)
+        return write_kernel_file(dir, "tasks", pid);
+    if (self && is_in_unified(path))
+        return 0;
+    return write_kernel_file(dir, "cgroup.procs", pid);
+}
+
 int cgroup_add(const char *path, pid_t pid, struct err *err) {
     char resolved[PATH_MAX], text[32];
     _cleanup_hierarchies_ struct hierarchies all = {0};
@@ -173,18 +198,30 @@ int cgroup_add(const char *path, pid_t pid, struct err *err) {
         if (dir < 0)
             continue; /* left out by cgroup_create() */
         exist++;
-        r = write_kernel_file(dir, "cgroup.procs", text);
+        r = add_to(&all.at[i], dir, resolved, text);
         if (r == 0)
             worked++;
         else if (is_refusal(r))
             refusal = r;
         else
-            return err_set(err, -r, "cannot put process %d into the cgroup %s in %s (%s)", pid, resolved,
-                           all.at[i].mount, strerrorname_np(-r));
+            return err_set(err, -r, "cannot put a process into the cgroup %s in %s (%s)", resolved, all.at[i].mount,
+                           strerrorname_np(-r));
     }
     if (exist > 0 && worked == 0)
-        return err_set(err, -refusal, "process %d may not be put into the cgroup %s", pid, resolved);
+        return err_set(err, -refusal, "no process may be put into the cgroup %s", resolved);
     return 0;
+}
+
+int cgroup_open_unified(const char *path) {
+    char resolved[PATH_MAX];
+    _cleanup_hierarchies_ struct hierarchies all = {0};
+    int r = cgroup_resolve(path, resolved, NULL);
+    if (r == 0)
+        r = hierarchies_find(&all, NULL);
+    for (size_t i = 0; r == 0 && i < all.count; i++)
+        if (all.at[i].unified)
+            return hierarchy_open(&all.at[i], resolved);
+    return r < 0 ? r : -ENOENT;
 }
 
 int cgroup_update(const char *path, const struct cgroup_limits *limits, struct err *err) {

@@ -30,7 +30,10 @@ struct cgroup_limits { /* 0 = leave alone */
  */
 int cgroup_create(const char *path, const struct cgroup_limits *limits, bool rootless, bool *ret_created,
                   struct err *err);
+/* pid 0: this process, which has one thread only. Cheap, while moving another waits for an RCU grace period. */
 int cgroup_add(const char *path, pid_t pid, struct err *err);
+/* The cgroup in the unified hierarchy for CLONE_INTO_CGROUP, clone(2). -errno: there is none. */
+int cgroup_open_unified(const char *path);
 int cgroup_update(const char *path, const struct cgroup_limits *limits, struct err *err);
 
 /* SIGKILL whatever is left in it and remove it from every hierarchy, with a deadline of 5 s. Not being there is fine.

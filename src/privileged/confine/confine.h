@@ -100,8 +100,12 @@ struct confine_plan {
     char *const *argv; /* NULL-terminated */
     char *const *envp;
 
-    /* Called in the parent when the process exists but has executed nothing: join cgroups here. */
-    int (*prepare)(pid_t pid, void *data, struct err *err);
+    int cgroup_fd; /* of a cgroup v2 to be made in, where the kernel allows that; -EBADF */
+    /*
+     * Called in the process, which has done nothing yet and still has the caller's rights: join cgroups here. Not in
+     * the parent: to move another process the kernel waits for an RCU grace period, 10 ms and more, each time.
+     */
+    int (*prepare)(void *data, struct err *err);
     void *prepare_data;
 };
 

@@ -22,6 +22,7 @@ void confine_plan_init(struct confine_plan *plan, const char *role, uid_t uid, g
         .net_namespace_fd = -EBADF,
         .controlling_terminal = -EBADF,
         .executable_fd = -EBADF,
+        .cgroup_fd = -EBADF,
     };
     for (size_t i = 0; i < CONFINE_MOUNTS_MAX; i++)
         plan->mounts[i].source_fd = -EBADF;

@@ -53,13 +53,23 @@ pid_t confine_pid_of(int pidfd) {
     return (pid_t)pid;
 }
 
-/* fork(2) with a pidfd. 0 in the child. */
-static pid_t clone_child(uint64_t flags, int *ret_pidfd) {
+/* fork(2) with a pidfd, in the cgroup if there is one. 0 in the child. */
+static pid_t clone_child(uint64_t flags, int cgroup, int *ret_pidfd) {
     struct clone_args args = {
         .flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
         .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
         .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD, /* then it is the same as the intermediate's: clone(2) */
     };
+    if (cgroup >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)(unsigned)cgroup;
+        pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+        if (pid >= 0)
+            return pid;
+        /* The caller may not, or the cgroup takes no processes: prepare() tries it its own way, and tells why not. */
+        args.flags &= ~(uint64_t)CLONE_INTO_CGROUP;
+        args.cgroup = 0;
+    }
     return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 
@@ -80,7 +90,7 @@ static void tell_failure(const struct confine_plan *plan, int sock, const char *
 /* Make the process, and tell the command its pidfd. Returns in the maker only. */
 static void make_and_tell(const struct confine_plan *plan, uint64_t flags, int sock) {
     int pidfd = -EBADF;
-    pid_t pid = clone_child(flags, &pidfd);
+    pid_t pid = clone_child(flags, -EBADF, &pidfd);
     if (pid == 0)
         confine_child(plan, sock);
     if (pid < 0) {
@@ -122,7 +132,7 @@ _Noreturn static void intermediate(const struct confine_plan *plan, int sock) {
 /* The first child: the process itself, or the intermediate. */
 static pid_t make_process(const struct confine_plan *plan, int sockets[2], int *ret_pidfd, struct err *err) {
     bool direct = plan->pid_namespace == CONFINE_PID_NEW;
-    pid_t pid = clone_child(direct ? CLONE_NEWPID : 0, ret_pidfd);
+    pid_t pid = clone_child(direct ? CLONE_NEWPID : 0, plan->cgroup_fd, ret_pidfd);
     if (pid < 0)
         return confine_errno(err, "cannot make a process");
     if (pid > 0)
@@ -203,13 +213,8 @@ static void end(struct start *s) {
 static int accompany(struct start *s, struct err *err) {
     const struct confine_plan *plan = s->plan;
     struct confine_message message;
-    if (plan->prepare) {
-        int r = plan->prepare(s->pid, plan->prepare_data, err);
-        if (r < 0)
-            return r;
-    }
-    int r = answer(s, err);
-    if (r == 0 && plan->user_namespace) {
+    int r = 0;
+    if (plan->user_namespace) {
         r = expect(s, CONFINE_SAYS_WANTS_MAPS, &message, NULL, err);
         if (r == 0)
             r = write_maps(plan, s->pid, err);

@@ -47,11 +47,11 @@ static int tell_parent(const struct child *c, struct confine_message *message, s
 }
 
 /*
- * Should: do nothing until the parent has put the process into its cgroup.
+ * Should: be in the sandbox's cgroup, from here on or since clone3(2).
  * Must not: use memory or time that is not accounted to the sandbox.
  */
-static int stage_wait(struct child *c, struct err *err) {
-    return await_parent(c, err);
+static int stage_cgroup(struct child *c, struct err *err) {
+    return c->plan->prepare ? c->plan->prepare(c->plan->prepare_data, err) : 0;
 }
 
 /*
@@ -368,7 +368,7 @@ static const struct {
     const char *name;
     int (*run)(struct child *c, struct err *err);
 } stages[] = {
-    {"wait", stage_wait},
+    {"cgroup", stage_cgroup},
     {"signals", stage_signals},
     {"session", stage_session},
     {"namespaces", stage_namespaces},

@@ -110,9 +110,21 @@ int sandbox_make_cgroup(struct sandbox *s, struct err *err) {
     return s->state->cgroup ? state_save(s->dir, s->state, err) : err_set(err, ENOMEM, "out of memory");
 }
 
-int join_cgroup(pid_t pid, void *cgroup, struct err *err) {
-    const char *path = cgroup;
-    return path[0] ? cgroup_add(path, pid, err) : 0;
+static int join_cgroup(void *cgroup, struct err *err) {
+    return cgroup_add(cgroup, 0, err);
+}
+
+int spawn_in_cgroup(struct process *process, const char *cgroup, struct err *err) {
+    struct confine_plan *plan = &process->plan;
+    _cleanup_close_ int unified = cgroup[0] ? cgroup_open_unified(cgroup) : -EBADF;
+    if (cgroup[0]) {
+        plan->cgroup_fd = unified;
+        plan->prepare = join_cgroup;
+        plan->prepare_data = (void *)(uintptr_t)cgroup;
+    }
+    int r = confine_spawn(plan, &process->pid, &process->pidfd, err);
+    plan->cgroup_fd = -EBADF; /* closed here; the plan is kept for the proof */
+    return r;
 }
 
 /* ---- sockets and pipes between the sandbox's processes ---- */

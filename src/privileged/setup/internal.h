@@ -98,7 +98,8 @@ int sandbox_make_sockets(struct sandbox *s, struct err *err);
 /* What the whole sandbox may take from the host. */
 struct cgroup_limits;
 void cgroup_limits_of(const struct oci_resources *resources, const struct vmm_size *size, struct cgroup_limits *ret);
-int join_cgroup(pid_t pid, void *cgroup, struct err *err); /* confine_plan.prepare; data: the path, "" none */
+/* confine_spawn() by the process's plan, in this cgroup; "" for none. */
+int spawn_in_cgroup(struct process *process, const char *cgroup, struct err *err);
 
 /* ---- spawn_*.c ---- */
 int spawn_monitor(struct sandbox *s, struct err *err);

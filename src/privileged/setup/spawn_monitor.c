@@ -103,8 +103,6 @@ int spawn_monitor(struct sandbox *s, struct err *err) {
     plan->net_namespace = CONFINE_NET_NEW;
     plan->session_leader = true;
     plan->executable_fd = program;
-    plan->prepare = join_cgroup;
-    plan->prepare_data = s->cgroup;
     limit(plan, RLIMIT_NOFILE, MONITOR_FILES);
     limit(plan, RLIMIT_NPROC, 1); /* no threads, no children */
     for (int i = 0; i <= STDERR_FILENO; i++)
@@ -128,7 +126,7 @@ int spawn_monitor(struct sandbox *s, struct err *err) {
     }
     plan->argv = a.list;
     plan->envp = (char *[]){NULL};
-    r = confine_spawn(plan, &s->monitor.pid, &s->monitor.pidfd, err);
+    r = spawn_in_cgroup(&s->monitor, s->cgroup, err);
     if (r < 0)
         return r;
     undo_push(&s->undo, kill_monitor, s);

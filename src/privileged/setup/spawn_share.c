@@ -95,11 +95,7 @@ static int start_server(struct sandbox *s, const char *probe_dir, struct err *er
     };
     struct confine_plan *plan = &s->file_server.plan;
     r = share_plan(&share, plan, &s->server_strings, err);
-    if (r < 0)
-        return r;
-    plan->prepare = join_cgroup;
-    plan->prepare_data = s->cgroup;
-    return confine_spawn(plan, &s->file_server.pid, &s->file_server.pidfd, err);
+    return r < 0 ? r : spawn_in_cgroup(&s->file_server, s->cgroup, err);
 }
 
 int make_share_sockets(struct sandbox *s, struct err *err) {

@@ -26,8 +26,6 @@ int standin_spawn(const struct standin *standin, struct process *ret, struct err
     plan->session_leader = true;
     plan->controlling_terminal = standin->terminal;
     plan->executable_fd = program;
-    plan->prepare = join_cgroup;
-    plan->prepare_data = (void *)(uintptr_t)standin->cgroup;
     limit(plan, RLIMIT_NOFILE, 16);
     limit(plan, RLIMIT_FSIZE, 0);
     for (int i = 0; i <= STDERR_FILENO; i++)
@@ -40,7 +38,7 @@ int standin_spawn(const struct standin *standin, struct process *ret, struct err
     char *envp[] = {NULL};
     plan->argv = argv;
     plan->envp = envp;
-    r = confine_spawn(plan, &ret->pid, &ret->pidfd, err);
+    r = spawn_in_cgroup(ret, standin->cgroup, err);
     plan->argv = plan->envp = NULL; /* of this frame, and used up */
     return r;
 }

@@ -134,14 +134,12 @@ int spawn_vmm(struct sandbox *s, struct err *err) {
     plan->argv = s->vmm_argv;
     static char *const no_environment[] = {NULL};
     plan->envp = no_environment;
-    plan->prepare = join_cgroup;
-    plan->prepare_data = s->cgroup;
     limit(plan, RLIMIT_NOFILE, VMM_FILES);
     limit(plan, RLIMIT_NPROC, VMM_THREADS + s->size.vcpus);
     add_fds(s, plan, null);
     r = add_mounts(s, plan, err);
     if (r >= 0)
-        r = confine_spawn(plan, &s->vmm.pid, &s->vmm.pidfd, err);
+        r = spawn_in_cgroup(&s->vmm, s->cgroup, err);
     if (r < 0)
         return r;
     close_handed_over(s);
