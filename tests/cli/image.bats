@@ -11,8 +11,9 @@ release() { basename "$(ls -d "$CACHE"/images/*/ | head -1)"; }
     (umask 077; cd /; TZ=Asia/Tokyo LC_ALL=C minka image build --output "$BATS_TEST_TMPDIR/one")
     (umask 022; cd "$BATS_TEST_TMPDIR"; TZ=UTC LC_ALL=C.UTF-8 minka image build --output two)
     diff -r "$BATS_TEST_TMPDIR/one" "$BATS_TEST_TMPDIR/two"
-    local image=$BATS_TEST_TMPDIR/one/$(release)
-    [ "$(ls "$image" | xargs)" = "initrd manifest vmlinux" ]
+    local image
+    image=$BATS_TEST_TMPDIR/one/$(release)
+    [ "$(cd "$image" && echo *)" = "initrd manifest vmlinux" ]
     [ "$(stat -c %a "$image"/* | sort -u)" = 644 ]
     [ "$(stat -c %a "$image")" = 755 ]
     [ "$(stat -c %a "$BATS_TEST_TMPDIR/one")" = 755 ]

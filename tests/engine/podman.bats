@@ -387,8 +387,8 @@ one_has_ended() { [[ $(podman ps -a --filter status=exited --format '{{.Names}}'
     # conmon's own cgroup is podman's, and podman leaves it.
     podman_cgroups >"$BATS_TEST_TMPDIR/cgroups"
     cat "$BATS_TEST_TMPDIR/cgroups"
-    ! grep -v "$CGROUP_PARENT\(/conmon\)\?$" "$BATS_TEST_TMPDIR/cgroups" | grep -F "$CGROUP_PARENT"
-    ! pgrep -f "conmon .*$WORK"
+    [ -z "$(grep -v "$CGROUP_PARENT\(/conmon\)\?$" "$BATS_TEST_TMPDIR/cgroups" | grep -F "$CGROUP_PARENT")" ]
+    [ -z "$(pgrep -f "conmon .*$WORK")" ]
     host_paths >"$BATS_TEST_TMPDIR/host.after"
     diff "$WORK/host.before" "$BATS_TEST_TMPDIR/host.after"
     ! grep -F "$WORK" /proc/self/mountinfo
