@@ -89,6 +89,7 @@ struct confine_plan {
     } rlimits[CONFINE_RLIMITS_MAX];
     size_t n_rlimits;
     bool session_leader;      /* setsid(2) */
+    bool signals_blocked;     /* start it with all signals blocked: it will receive them by signalfd(2) */
     int controlling_terminal; /* pty slave that becomes the session's terminal, -EBADF none */
 
     /*

@@ -280,6 +280,8 @@ static int print_resources(const struct confine_plan *plan, struct buf *ret) {
                               (unsigned long long)plan->rlimits[i].limit.rlim_max);
     if (r == 0 && plan->session_leader)
         r = buf_append_format(ret, "session leader%s\n", plan->controlling_terminal >= 0 ? " with a terminal" : "");
+    if (r == 0 && plan->signals_blocked)
+        r = buf_append_format(ret, "signals blocked\n");
     return r;
 }
 

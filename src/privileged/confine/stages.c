@@ -55,18 +55,21 @@ static int stage_cgroup(struct child *c, struct err *err) {
 }
 
 /*
- * Should: give the program default signal dispositions, an empty mask and an umask that shows nothing to others.
+ * Should: give the program default signal dispositions, an umask that shows nothing to others, and an empty mask, or a
+ * full one if the plan says that the program takes its signals by signalfd(2): none may end it before it does.
  * Must not: hand on what the engine ignores or blocks; an ignored signal survives execve(2).
  */
 static int stage_signals(struct child *c, struct err *err) {
-    (void)c;
     for (int s = 1; s < NSIG; s++)
         if (signal(s, SIG_DFL) == SIG_ERR && errno != EINVAL)
             return confine_errno(err, "cannot reset signal %d", s);
-    sigset_t none;
-    sigemptyset(&none);
-    if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
-        return confine_errno(err, "cannot empty the signal mask");
+    sigset_t mask;
+    if (c->plan->signals_blocked)
+        sigfillset(&mask);
+    else
+        sigemptyset(&mask);
+    if (sigprocmask(SIG_SETMASK, &mask, NULL) < 0)
+        return confine_errno(err, "cannot set the signal mask");
     (void)umask(0077);
     return 0;
 }
