@@ -626,8 +626,8 @@ static void qemu_dies_while_loading(void **state) {
     assert_int_equal(write(w->vmm_order, "e", 1), 1);
     assert_int_equal(ask_on(w, w->setup, CONTROL_LOAD, &w->vmm_pidfd, 1), -EIO);
     /* And not the words by which podman would blame the container's command. */
-    assert_string_equal(w->reply.text,
-                        "QEMU ended with status 1 while loading: qemu: cannot load /kernel: it does not exist");
+    assert_string_equal(w->reply.text, "QEMU ended with status 1 while the virtual machine was loading; it said: qemu: "
+                                       "cannot load /kernel: it does not exist");
     close_fd(&w->setup);
     assert_int_equal(monitor_status(w), 1);
 }
@@ -640,8 +640,8 @@ static void qemu_died_before_it_was_known(void **state) {
     struct control_request r = request_of(CONTROL_LOAD);
     send_request(w->setup, &r, &w->vmm_pidfd, 1);
     assert_true(receive(w, w->setup, CONTROL_LOAD));
-    assert_string_equal(w->reply.text,
-                        "QEMU ended with status 1 while loading: qemu: cannot load /kernel: it does not exist");
+    assert_string_equal(w->reply.text, "QEMU ended with status 1 while the virtual machine was loading; it said: qemu: "
+                                       "cannot load /kernel: it does not exist");
 }
 
 static void qemu_is_killed_while_booting(void **state) {
@@ -653,7 +653,7 @@ static void qemu_is_killed_while_booting(void **state) {
     turn(w, 50);
     assert_int_equal(kill(w->vmm, SIGKILL), 0);
     assert_true(receive(w, w->setup, CONTROL_BOOT));
-    assert_string_equal(w->reply.text, "QEMU was ended by SIGKILL while booting");
+    assert_string_equal(w->reply.text, "QEMU was ended by SIGKILL while the virtual machine was booting");
 }
 
 static void qemu_is_killed_while_running(void **state) {
@@ -670,7 +670,7 @@ static void qemu_is_killed_while_running(void **state) {
     turn(w, 50);
     assert_int_equal(kill(w->vmm, SIGKILL), 0);
     assert_true(receive(w, fd, CONTROL_PAUSE));
-    assert_string_equal(w->reply.text, "QEMU was ended by SIGKILL while running");
+    assert_string_equal(w->reply.text, "QEMU was ended by SIGKILL while the virtual machine was running");
     expect_told(w, 137, SIGKILL);
     assert_int_equal(monitor_status(w), 1);
 }
@@ -682,7 +682,7 @@ static void a_guest_that_never_answers_meets_the_deadline(void **state) {
     assert_int_equal(write(w->console, said, sizeof said - 1), sizeof said - 1);
     assert_int_equal(ask_on(w, w->setup, CONTROL_BOOT, NULL, 0), -ETIMEDOUT);
     assert_string_equal(w->reply.text, "the guest did not get ready within 2 s (dial_timeout); its console last said: "
-                                       "Kernel panic: no init (--debug shows the guest's console)");
+                                       "Kernel panic: no init (`enable_debug = true` makes it say more)");
 }
 
 static void a_qemu_that_never_answers_meets_the_deadline(void **state) {

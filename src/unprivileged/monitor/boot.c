@@ -159,11 +159,11 @@ static void on_event(void *data, const struct qmp_message *message) {
     if (m->phase == PHASE_ENDING)
         return;
     if (strcmp(message->text, "SHUTDOWN") == 0 || strcmp(message->text, "RESET") == 0)
-        (void)err_set(&err, EIO, "the guest %s by itself",
-                      strcmp(message->reason, "guest-reset") == 0 || message->text[0] == 'R' ? "was reset"
-                                                                                             : "was powered off");
+        failure_of_guest(
+            m, strcmp(message->reason, "guest-reset") == 0 || message->text[0] == 'R' ? "was reset" : "was powered off",
+            &err);
     else if (strcmp(message->text, "GUEST_PANICKED") == 0)
-        (void)err_set(&err, EIO, "the guest's kernel panicked");
+        failure_of_guest(m, "panicked", &err);
     else
         return;
     monitor_fail(m, &err);

@@ -101,16 +101,39 @@ void console_close(struct console *c) {
     c->fd = -EBADF;
 }
 
-void console_last_line(const struct console *c, char line[static CONSOLE_LINE_MAX]) {
+/* The last line for which is_it() holds. */
+static bool find_line(const struct console *c, bool is_it(const char *line, const char *words), const char *words,
+                      char line[static CONSOLE_LINE_MAX]) {
     size_t end = c->length;
     while (end > 0) {
         size_t start = end;
         while (start > 0 && c->kept[start - 1] != '\n')
             start--;
         copy_line(line, c->kept + start, end - start);
-        if (line[strspn(line, " ?")] != '\0')
-            return;
+        if (is_it(line, words))
+            return true;
         end = start > 0 ? start - 1 : 0;
     }
     line[0] = '\0';
+    return false;
+}
+
+static bool says_something(const char *line, const char *words) {
+    (void)words;
+    return line[strspn(line, " ?")] != '\0';
+}
+
+static bool has_words(const char *line, const char *words) {
+    return strstr(line, words) != NULL;
+}
+
+void console_last_line(const struct console *c, char line[static CONSOLE_LINE_MAX]) {
+    (void)find_line(c, says_something, NULL, line);
+}
+
+void console_after(const struct console *c, const char *words, char line[static CONSOLE_LINE_MAX]) {
+    if (!find_line(c, has_words, words, line))
+        return;
+    const char *rest = strstr(line, words) + strlen(words);
+    memmove(line, rest, strlen(rest) + 1);
 }

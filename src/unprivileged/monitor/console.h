@@ -41,3 +41,5 @@ void console_close(struct console *console);
 
 /* The last line with something on it, printable; "" when nothing was said. */
 void console_last_line(const struct console *console, char line[static CONSOLE_LINE_MAX]);
+/* What follows words in the last line that has them; "" when none has. */
+void console_after(const struct console *console, const char *words, char line[static CONSOLE_LINE_MAX]);

@@ -33,8 +33,34 @@ void failure_of_child(struct monitor *m, int which, const char *how, struct err 
     char line[CONSOLE_LINE_MAX];
     console_drain(console); /* its last words may still be in the pipe */
     console_last_line(console, line);
-    (void)err_set(err, EIO, "%s %s while %s%s%s", which == CHILD_VMM ? "QEMU" : "the file server", how,
-                  failure_stage(m), line[0] ? ": " : "", line);
+    (void)err_set(err, EIO, "%s %s while the virtual machine was %s%s%s",
+                  which == CHILD_VMM ? "QEMU" : "the file server", how, failure_stage(m), line[0] ? "; it said: " : "",
+                  line);
+}
+
+/* What the guest's kernel and the agent say on the console when they give up: kernel/panic.c, guest/agent/power.c. */
+void failure_of_guest(struct monitor *m, const char *how, struct err *err) {
+    static const char agent[] = "minka-agent: ", panic[] = "Kernel panic - not syncing: ", panic_end[] = " ]---";
+    char line[CONSOLE_LINE_MAX];
+    bool running = m->phase == PHASE_RUNNING;
+    const char *remedy = running ? "" : " (`minka image build` replaces a damaged guest image)";
+    console_drain(&m->guest);
+    console_after(&m->guest, agent, line);
+    if (line[0]) {
+        (void)err_set(err, EIO, "the guest gave up while it was %s: %s", failure_stage(m), line);
+        return;
+    }
+    console_after(&m->guest, panic, line);
+    char *end = strstr(line, panic_end);
+    if (end)
+        *end = '\0';
+    if (line[0]) {
+        (void)err_set(err, EIO, "the guest's kernel panicked while it was %s: %s%s", failure_stage(m), line, remedy);
+        return;
+    }
+    console_last_line(&m->guest, line);
+    (void)err_set(err, EIO, "the guest %s by itself while it was %s; its console %s%s%s", how, failure_stage(m),
+                  line[0] ? "last said: " : "said nothing", line, remedy);
 }
 
 void failure_of_deadline(struct monitor *m, struct err *err) {
@@ -50,5 +76,5 @@ void failure_of_deadline(struct monitor *m, struct err *err) {
         (void)snprintf(said, sizeof said, "%s said nothing", who);
     (void)err_set(err, ETIMEDOUT, "%s did not get ready within %u s (dial_timeout); %s%s",
                   loading ? "QEMU" : "the guest", m->config.dial_timeout_sec, said,
-                  loading || m->config.debug ? "" : " (--debug shows the guest's console)");
+                  loading || m->config.debug ? "" : " (`enable_debug = true` makes it say more)");
 }

@@ -124,9 +124,10 @@ static void on_agent_closed(void *data, const struct err *why) {
     struct monitor *m = data;
     struct err err = *why;
     if (!why->code)
-        (void)err_set(&err, EIO, "the guest's channel was closed while %s", failure_stage(m));
+        (void)err_set(&err, EIO, "the channel to the guest was closed while the virtual machine was %s",
+                      failure_stage(m));
     else
-        (void)err_wrap(&err, "the guest's channel broke while %s", failure_stage(m));
+        (void)err_wrap(&err, "the channel to the guest broke while the virtual machine was %s", failure_stage(m));
     /* Rubbish on the channel has no further reason to wait for. */
     if (why->code == EBADMSG || why->code == EMSGSIZE)
         monitor_fail(m, &err);
@@ -168,7 +169,7 @@ static void on_setup_closed(void *data) {
 static void stop(struct monitor *m) {
     struct err err = {0};
     if (!m->created) {
-        (void)err_set(&err, EINTR, "the sandbox was told to end while %s", failure_stage(m));
+        (void)err_set(&err, EINTR, "the sandbox was told to end while the virtual machine was %s", failure_stage(m));
         return monitor_fail(m, &err);
     }
     for (struct container *c = m->containers; c; c = c->next)

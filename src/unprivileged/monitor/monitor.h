@@ -83,6 +83,7 @@ void monitor_check_end(struct monitor *monitor);                      /* a proce
 /* What the sandbox was doing: "loading", "booting", "running". */
 const char *failure_stage(const struct monitor *monitor);
 void failure_of_child(struct monitor *monitor, int which, const char *how, struct err *err);
+void failure_of_guest(struct monitor *monitor, const char *how, struct err *err);
 void failure_of_deadline(struct monitor *monitor, struct err *err);
 /* Engines take a few phrases for a fault of the container's command: say them otherwise. In place. */
 void failure_reword(char *text);
