@@ -82,6 +82,13 @@ static const struct word {
     {"ridmap", ID_MAP, 0},
 };
 
+const char *plan_mount_option(size_t index) {
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (words[i].kind != ID_MAP && index-- == 0) /* a mapped mount is refused */
+            return words[i].text;
+    return NULL;
+}
+
 static const struct word *find(const char *text) {
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (strcmp(words[i].text, text) == 0)

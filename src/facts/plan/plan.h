@@ -44,6 +44,9 @@ struct plan_host {
 int plan_host_mounts(const struct oci_spec *spec, const char *bundle, struct plan_host_mount **ret, struct err *err);
 void plan_host_mounts_free(struct plan_host_mount *mounts, size_t count);
 
+/* The mount options that are understood, one by one, for `features`; NULL at the end. Static. */
+const char *plan_mount_option(size_t index);
+
 /* Where mount i of the container appears in the guest: GUEST_SHARE_PATH/ID/<i>. For setup and plan alike. */
 char *plan_share_name(const char *container_id, size_t mount_index); /* "ID/3", relative to the share */
 

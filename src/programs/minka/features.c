@@ -4,6 +4,7 @@
 #include "minka-build.h"
 
 #include "facts/json/json.h"
+#include "facts/plan/plan.h"
 #include "shared/base/buf.h"
 #include "shared/base/cleanup.h"
 
@@ -12,66 +13,6 @@ static const struct option options[] = {OPTIONS_END};
 static const char *const hooks[] = {"prestart",       "createRuntime", "createContainer",
                                     "startContainer", "poststart",     "poststop"};
 static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"};
-static const char *const mount_options[] = {"async",
-                                            "atime",
-                                            "bind",
-                                            "defaults",
-                                            "dev",
-                                            "diratime",
-                                            "dirsync",
-                                            "exec",
-                                            "iversion",
-                                            "lazytime",
-                                            "loud",
-                                            "mand",
-                                            "noatime",
-                                            "nodev",
-                                            "nodiratime",
-                                            "noexec",
-                                            "noiversion",
-                                            "nolazytime",
-                                            "nomand",
-                                            "norelatime",
-                                            "nostrictatime",
-                                            "nosuid",
-                                            "nosymfollow",
-                                            "private",
-                                            "ratime",
-                                            "rbind",
-                                            "rdev",
-                                            "rdiratime",
-                                            "relatime",
-                                            "remount",
-                                            "rexec",
-                                            "rnoatime",
-                                            "rnodev",
-                                            "rnodiratime",
-                                            "rnoexec",
-                                            "rnorelatime",
-                                            "rnosuid",
-                                            "rnosymfollow",
-                                            "ro",
-                                            "rprivate",
-                                            "rrelatime",
-                                            "rro",
-                                            "rrw",
-                                            "rshared",
-                                            "rslave",
-                                            "rstrictatime",
-                                            "rnostrictatime",
-                                            "rsuid",
-                                            "rsymfollow",
-                                            "runbindable",
-                                            "rw",
-                                            "shared",
-                                            "silent",
-                                            "slave",
-                                            "strictatime",
-                                            "suid",
-                                            "symfollow",
-                                            "sync",
-                                            "tmpcopyup",
-                                            "unbindable"};
 static const char *const capabilities[] = {"CAP_CHOWN",
                                            "CAP_DAC_OVERRIDE",
                                            "CAP_DAC_READ_SEARCH",
@@ -128,6 +69,13 @@ static void write_list(struct json_writer *w, const char *key, const char *const
 }
 #define WRITE_LIST(w, key, values) write_list(w, key, values, ARRAY_SIZE(values))
 
+static void write_mount_options(struct json_writer *w) {
+    json_write_begin_array(w, "mountOptions");
+    for (size_t i = 0; plan_mount_option(i); i++)
+        json_write_string(w, NULL, plan_mount_option(i));
+    json_write_end_array(w);
+}
+
 static void write_enabled(struct json_writer *w, const char *key, bool enabled) {
     json_write_begin_object(w, key);
     json_write_bool(w, "enabled", enabled);
@@ -171,7 +119,7 @@ static int features(struct cli *cli, void *data, const struct operands *operands
     json_write_string(&w, "ociVersionMin", "1.0.0");
     json_write_string(&w, "ociVersionMax", "1.2.0");
     WRITE_LIST(&w, "hooks", hooks);
-    WRITE_LIST(&w, "mountOptions", mount_options);
+    write_mount_options(&w);
     write_linux(&w);
     json_write_begin_object(&w, "annotations");
     json_write_string(&w, "org.opencontainers.runc.checkpoint.enabled", "false");
