@@ -3,7 +3,11 @@
 # A start that fails at each step in turn: one sentence, and nothing left. The build has -Dfault_injection=true.
 load ../lib/common
 
-setup_file() { setup_minka; }
+setup_file() {
+    setup_minka
+    # without the injection every start would succeed, and nothing be tested
+    grep -q MINKA_FAIL_AT "$MINKA" || skip "the build has no -Dfault_injection=true"
+}
 setup() {
     remember
     new_bundle
@@ -16,15 +20,16 @@ every_step() { # COMMAND... : with {} for the id
     for step in $(seq 1 200); do
         id=$(new_id)
         args=("${@//\{\}/$id}")
-        run env MINKA_FAIL_AT=$step timeout 60 "${args[@]}"
+        run env MINKA_FAIL_AT="$step" timeout 60 "${args[@]}" </dev/null
         if [[ $status -eq 0 ]]; then
             echo "$((step - 1)) steps"
-            ((step > 10)) # else the injection is not compiled in
+            ((step > 20))
             return
         fi
         echo "step $step: $output"
         [ "$status" -ne 124 ]
         [ "${#lines[@]}" -eq 1 ]
+        [[ $output == *"step "*"MINKA_FAIL_AT"* ]] # this, and nothing that came of it
         [ ! -e "$MINKA_ROOT/$id" ]
         nothing_left
     done
@@ -58,4 +63,44 @@ every_step() { # COMMAND... : with {} for the id
     ((step > 2))
     minka delete --force "$id"
     nothing_left
+}
+
+# Kills a process of the sandbox before each step that it lives to see.
+kill_at_every_step() { # ROLE PATTERN STEP...
+    local role=$1 pattern=$2 step id
+    shift 2
+    for step in "$@"; do
+        id=$(new_id)
+        run env MINKA_KILL="$role@$step" timeout 60 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run \
+            --bundle "$BUNDLE" "$id" </dev/null
+        echo "$role, $step: status $status: $output"
+        [ "$status" -ne 0 ] # nor do misspelt steps pass
+        [ "$status" -ne 124 ]
+        [ "${#lines[@]}" -eq 1 ]
+        [[ $output =~ $pattern ]]
+        [ ! -e "$MINKA_ROOT/$id" ]
+        nothing_left
+    done
+}
+early=(load empty prove boot stdio stand-in "prove stand-in" hooks guest container)
+late=("limit CPU" save end)
+
+@test "fault: QEMU dies before every step of the start" {
+    kill_at_every_step vmm 'QEMU was ended by SIGKILL while the virtual machine was' "${early[@]}"
+    kill_at_every_step vmm 'not running|has stopped|QEMU was ended' "${late[@]}"
+}
+
+@test "fault: the file server dies before every step of the start" {
+    kill_at_every_step "file server" 'the file server was ended by SIGKILL while the virtual machine was' VMM "${early[@]}"
+    kill_at_every_step "file server" 'not running|has stopped|file server was ended' "${late[@]}"
+}
+
+@test "fault: the monitor dies before every step of the start" {
+    kill_at_every_step monitor 'minka-monitor ended unexpectedly' "file server" VMM "${early[@]}"
+    kill_at_every_step monitor 'not running|has stopped|minka-monitor ended' "${late[@]}"
+}
+
+@test "fault: the stand-in dies before every step of the start" {
+    kill_at_every_step stand-in 'minka-standin ended unexpectedly' "prove stand-in" hooks guest container
+    kill_at_every_step stand-in 'not running|has stopped|minka-standin ended' "${late[@]}"
 }

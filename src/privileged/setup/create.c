@@ -223,10 +223,13 @@ static int prove(struct sandbox *s, struct err *err) {
 
 /* The guest boots while the stand-in is started and the hooks run; wait_for_guest() hears how it went. */
 static int boot(struct sandbox *s, struct err *err) {
-    return ask_monitor(s, CONTROL_BOOT, NULL, 0, err);
+    int r = ask_monitor(s, CONTROL_BOOT, NULL, 0, err);
+    s->boot_asked = r >= 0;
+    return r;
 }
 
 static int wait_for_guest(struct sandbox *s, struct err *err) {
+    s->boot_asked = false;
     return hear_monitor(s, CONTROL_BOOT, err);
 }
 
@@ -314,12 +317,16 @@ int setup_create(const struct setup_context *context, const struct setup_request
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        fault_kill(s, steps[i].name);
         int r = fault_point(steps[i].name, err);
         if (r >= 0)
             r = steps[i].run(s, err);
-        if (r < 0)
+        if (r < 0) {
+            sandbox_explain(s, err);
             return r;
+        }
     }
+    fault_kill(s, "end");
     int r = fault_point("end", err);
     if (r < 0)
         return r;

@@ -49,7 +49,8 @@ struct sandbox {
     char *cgroup;
     bool cgroup_made;
 
-    int setup; /* our end of the setup connection */
+    int setup;       /* our end of the setup connection */
+    bool boot_asked; /* CONTROL_BOOT is sent and not yet answered */
     int monitor_setup, monitor_listen, monitor_qmp, monitor_agent, monitor_console, monitor_vmm_stderr,
         monitor_share_stderr;                                            /* the monitor's ends */
     int vmm_qmp, vmm_agent, vmm_console, vmm_stderr, vmm_share, vmm_kvm; /* the VMM's */
@@ -75,6 +76,12 @@ int setup_errno(struct err *err, const char *format, ...) __attribute__((format(
 /* ---- fault.c ---- */
 /* In a build with fault injection, fail the call whose number MINKA_FAIL_AT has; else nothing. */
 int fault_point(const char *step, struct err *err);
+/* In such a build, SIGKILL the process ROLE before step STEP if MINKA_KILL is "ROLE@STEP", and wait for its end. */
+void fault_kill(const struct sandbox *s, const char *step);
+
+/* ---- explain.c ---- */
+/* A step of `create` has failed. If one of the sandbox's processes has died, err becomes that. */
+void sandbox_explain(struct sandbox *s, struct err *err);
 
 /* ---- prepare.c: everything that can be known before anything is made ---- */
 int sandbox_prepare(struct sandbox *s, struct err *err);
