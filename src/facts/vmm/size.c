@@ -26,8 +26,6 @@ enum {
     CPU_PERIOD_DEFAULT = 100000, /* microseconds; cgroup-v2.rst, cpu.max */
 };
 
-/* cgroup v1 says "no limit" as LONG_MAX rounded down to a page; engines hand that number on. */
-static const uint64_t MEMORY_UNLIMITED = 1ull << 60;
 /* What fits below the 40 physical address bits of QEMU's emulated CPUs, with room for the hole of the devices. */
 static const uint64_t MEMORY_MAX_MIB = (1ull << 20) - (16ull << 10);
 
@@ -49,7 +47,7 @@ static unsigned count_vcpus(const struct vmm_size_request *request) {
 }
 
 static int size_memory(const struct vmm_size_request *request, uint64_t *ret, struct err *err) {
-    if (!request->has_memory_limit || request->memory_limit >= MEMORY_UNLIMITED) {
+    if (!request->has_memory_limit || request->memory_limit >= VMM_MEMORY_UNLIMITED) {
         *ret = request->default_memory_mib > MEMORY_MIN_MIB ? request->default_memory_mib : MEMORY_MIN_MIB;
     } else {
         uint64_t limit = (request->memory_limit >> 20) + ((request->memory_limit & 0xfffff) != 0);

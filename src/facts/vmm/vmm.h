@@ -74,6 +74,8 @@ struct vmm_size {
     uint64_t memory_mib;        /* of the VM */
     uint64_t host_overhead_mib; /* VMM, monitor, file server, above memory_mib */
 };
+/* cgroup v1 says "no limit" as LONG_MAX rounded down to a page; engines hand that number on. */
+#define VMM_MEMORY_UNLIMITED (1ull << 60)
 struct vmm_size_request {
     bool has_memory_limit;
     uint64_t memory_limit; /* bytes */

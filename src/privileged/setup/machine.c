@@ -176,6 +176,19 @@ unsigned cpu_list_count(const char *list) {
     return count;
 }
 
+static uint64_t host_memory(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
+}
+
+static int check_default_memory(const struct config *config, uint64_t host, struct err *err) {
+    uint64_t host_mib = host >> 20;
+    if (config->qemu.default_memory <= host_mib)
+        return 0;
+    return err_set(err, ERANGE, "default_memory in configuration.toml is %llu MiB, but this host has only %llu MiB",
+                   (unsigned long long)config->qemu.default_memory, (unsigned long long)host_mib);
+}
+
 int machine_size(const struct setup_context *context, const struct oci_spec *spec, bool kvm, struct vmm_size *ret,
                  struct err *err) {
     const struct config *config = context->config;
@@ -183,9 +196,15 @@ int machine_size(const struct setup_context *context, const struct oci_spec *spe
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned host = online > 0 ? (unsigned)online : 1;
     unsigned most = config->qemu.default_maxvcpus;
+    /* A limit above what the host has is none (runc takes it, too), and a larger machine would only boot longer. */
+    uint64_t memory = host_memory(), limit = r->memory_limit > 0 ? (uint64_t)r->memory_limit : 0;
+    bool limited = r->has_memory_limit && limit > 0 && limit < VMM_MEMORY_UNLIMITED;
+    int result = limited ? 0 : check_default_memory(config, memory, err);
+    if (result < 0)
+        return result;
     struct vmm_size_request request = {
-        .has_memory_limit = r->has_memory_limit && r->memory_limit > 0,
-        .memory_limit = r->memory_limit > 0 ? (uint64_t)r->memory_limit : 0,
+        .has_memory_limit = limited,
+        .memory_limit = limit < memory ? limit : memory,
         .cpu_quota = r->has_cpu_quota ? r->cpu_quota : 0,
         .cpu_period = r->has_cpu_period ? r->cpu_period : 0,
         .cpuset_count = r->cpuset_cpus ? cpu_list_count(r->cpuset_cpus) : 0,
