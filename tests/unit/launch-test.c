@@ -171,11 +171,11 @@ static void test_commands(void **state) {
     } cases[] = {
         {"foo", "executable file `foo` not found in $PATH: No such file or directory"},
         {"/nonexistent", "executable file `/nonexistent` not found in $PATH: No such file or directory"},
-        {"/bin/plain", "open executable `/bin/plain`: Permission denied"},
-        {"plain", "open executable `plain`: Permission denied"},
-        {"/bin", "open executable `/bin`: Operation not permitted"},
-        {"", "open executable ``: Operation not permitted"},
-        {"/bin/garbage", "exec container process `/bin/garbage`: Exec format error"},
+        {"/bin/plain", "cannot execute `/bin/plain` in the container: Permission denied"},
+        {"plain", "cannot execute `plain` in the container: Permission denied"},
+        {"/bin", "cannot execute `/bin` in the container: Permission denied"},
+        {"", "process.args begins with an empty word, which cannot be executed"},
+        {"/bin/garbage", "cannot execute `/bin/garbage` in the container: Exec format error"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         plan.args[0] = (char *)(uintptr_t)cases[i].name;
@@ -186,13 +186,13 @@ static void test_commands(void **state) {
     plan.process.capabilities = NULL; /* or CAP_DAC_OVERRIDE lets it pass */
     fixture_create(&plan, &result);
     assert_false(result.ready); /* `create` fails already */
-    assert_string_equal(result.text, "open executable `private`: Permission denied");
+    assert_string_equal(result.text, "cannot execute `private` in the container: Permission denied");
     fixture_start(&result);
     fixture_wait(&result);
     fixture_remove(&plan, &result);
     plan.args[0] = (char *)(uintptr_t) "true";
     plan.process.cwd = (char *)(uintptr_t) "/bin/plain";
-    fixture_expect_failure(&plan, "chdir `/bin/plain`: Not a directory");
+    fixture_expect_failure(&plan, "cannot change to the working directory /bin/plain: Not a directory");
     plan.process.cwd = (char *)(uintptr_t) "/";
     plan.process.n_env = 0;
     fixture_expect_failure(&plan, "executable file `true` not found in $PATH: No such file or directory");

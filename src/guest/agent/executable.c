@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finding args[0]. The words of the errors are crun's: engines look for "executable file … not found in $PATH" (exit
- * code 127) and "Permission denied" (126) in them.
+ * Finding args[0]. Engines look in the errors for "no such file or directory" (exit code 127) and
+ * "permission denied" (126).
  */
 #include "guest/agent/stage.h"
 #include "shared/base/cleanup.h"
@@ -15,7 +15,7 @@ static int check(const char *path) {
     struct stat st;
     if (access(path, X_OK) < 0 || stat(path, &st) < 0)
         return -errno;
-    return S_ISREG(st.st_mode) ? 0 : -EPERM;
+    return S_ISREG(st.st_mode) ? 0 : -EACCES /* as execve(2) of a directory */;
 }
 
 static const char *path_of(char *const *environment) {
@@ -48,12 +48,14 @@ static int search(const char *name, const char *path, char **ret) {
 }
 
 int executable_find(const char *name, char *const *environment, char **ret, struct err *err) {
-    int r = -EPERM;
+    int r = -ENOENT;
+    if (!*name)
+        return err_set(err, EINVAL, "process.args begins with an empty word, which cannot be executed");
     if (strchr(name, '/')) {
         r = check(name);
         if (r == 0 && !(*ret = strdup(name)))
             r = -ENOMEM;
-    } else if (*name) {
+    } else {
         const char *path = path_of(environment);
         r = path && *path ? search(name, path, ret) : -ENOENT;
     }
@@ -61,5 +63,5 @@ int executable_find(const char *name, char *const *environment, char **ret, stru
         return 0;
     errno = -r;
     return r == -ENOENT ? err_errno(err, "executable file `%s` not found in $PATH", name)
-                        : err_errno(err, "open executable `%s`", name);
+                        : err_errno(err, "cannot execute `%s` in the container", name);
 }

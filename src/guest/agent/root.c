@@ -200,7 +200,7 @@ static int change_root(struct err *err) {
         return 0;
     }
     if (errno != EINVAL)
-        return err_errno(err, "pivot_root");
+        return err_errno(err, "cannot make the container's root file system its / (pivot_root)");
     if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
         return err_errno(err, "cannot move the container's root file system to /");
     return 0;

@@ -115,7 +115,7 @@ static int set_up_exec(struct stage *stage, struct err *err) {
 
 static int enter_directory(const char *path, struct err *err) {
     if (chdir(path) < 0)
-        return err_errno(err, "chdir `%s`", path);
+        return err_errno(err, "cannot change to the working directory %s", path);
     /* CVE-2024-21626: a path through a descriptor of ours could lead to a directory outside of the container's root,
      * which the kernel names "(unreachable)…". */
     char current[8192];
@@ -134,7 +134,7 @@ static int try_directory(struct stage *stage, struct err *err) {
 /* As far as it can be known before: execve as the user has the last word. */
 static int check_executable_as_user(const struct stage *stage, struct err *err) {
     if (faccessat(AT_FDCWD, stage->executable, X_OK, AT_EACCESS) < 0 && errno == EACCES)
-        return err_errno(err, "open executable `%s`", stage->process->args[0]);
+        return err_errno(err, "cannot execute `%s` in the container", stage->process->args[0]);
     return 0;
 }
 
@@ -214,7 +214,7 @@ static int execute(struct stage *stage, struct err *err) {
     if (r < 0)
         return r;
     (void)execve(stage->executable, args, stage->environment);
-    return err_errno(err, "exec container process `%s`", stage->executable);
+    return err_errno(err, "cannot execute `%s` in the container", stage->executable);
 }
 
 void stage2_run(struct stage *stage) {
