@@ -177,13 +177,13 @@ static pid_t start_in(const char *cgroup, bool stubborn) {
     pid_t pid = fork();
     if (pid == 0) {
         char c;
+        (void)close(go[1]);
+        (void)!read(go[0], &c, 1); /* until it is in its cgroup: a child made earlier would not be */
         if (stubborn) {
             (void)signal(SIGTERM, SIG_IGN);
             (void)fork();
-        }
-        (void)!read(go[0], &c, 1);
-        if (stubborn)
             (void)fork();
+        }
         for (;;)
             (void)pause();
     }
