@@ -139,12 +139,14 @@ nothing_left_there() {
 @test "other release: ownership, links, special files, many files" {
     run_in_system 'mkdir /d; chmod 2775 /d; chown 0:5 /d; touch /d/f; stat -c %g /d/f; ln /d/f /d/g; stat -c %h /d/g; mkfifo /d/p; mknod /d/null c 1 3 2>/dev/null && echo a device on the host
         ln -s nowhere /d/s; chown -h 7:8 /d/s; stat -c %u:%g /d/s; touch /d/q; chown 65534:65535 /d/q; chmod 4711 /d/q; stat -c %u:%g:%a /d/q
+        mkdir /d/closed /d/user; chmod 555 /d/closed; chown 1000:1000 /d/user; mkdir /d/closed/dir && echo x >/d/user/by-root && mv /d/user/by-root /d/closed/ && rm /d/closed/by-root
         mkdir /d/many; i=0; while [ $i -lt 10000 ]; do echo $i >/d/many/$i; i=$((i+1)); done; ls /d/many | wc -l; cat /d/many/* | sort -n | tail -1'
     [ "$status" -eq 0 ]
     [ "$output" = $'5\n2\n7:8\n65534:65535:4711\n10000\n9999' ]
     local d=$SYSTEM/bundle/rootfs/d
     [ -p "$d/p" ]
     [ "$(stat -c %u:%g:%a "$d")" = 0:5:2775 ]
+    [ "$(stat -c %u:%g "$d/closed/dir")" = 0:0 ]
     [ "$(stat -c %u:%g:%a "$d/q")" = 65534:65535:4711 ]
     [ "$(stat -c %u:%g "$d/s")" = 7:8 ]
     [ "$(stat -c %u:%g:%h "$d/f")" = 0:5:2 ]

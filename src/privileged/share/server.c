@@ -189,11 +189,15 @@ static int push(struct strings *s, char *text) {
 /*
  * Rust: the leased uid is 0 inside, and the host's 0 is inside what the leased uid is outside. The server then never
  * gives up uid 0 for a request of the guest's root, which it does by not switching at all: the translation tells it
- * that the guest's 0 is not its own.
+ * that the guest's 0 is not its own. But then the guest's root has no privilege in it either: it could not create a file
+ * in a directory that is not its own, for the server drops to the request's uid for that, and is given back
+ * CAP_DAC_OVERRIDE by itself only for guests before Linux 6.3. NO_SETUID_FIXUP keeps it; what may be accessed is for the
+ * guest's kernel to check.
  */
 static int plan_rust(const struct share *share, const struct segments *ids, struct confine_plan *plan,
                      struct strings *argv) {
     plan->user_namespace_uid = 0;
+    plan->securebits = SECBIT_NO_SETUID_FIXUP;
     add_map(plan, 0, share->uid, 1);
     add_map(plan, share->uid, 0, 1);
     int r = push(argv, strdup("--fd=3"));
@@ -221,7 +225,7 @@ static int plan_rust(const struct share *share, const struct segments *ids, stru
 /*
  * C: every id is itself inside, and the server runs as the leased uid there too. It switches ids for every request,
  * those of the guest's root included; without NO_SETUID_FIXUP the first switch from uid 0 back would take its
- * capabilities away (capabilities(7), "Effect of user ID changes").
+ * capabilities away for good (capabilities(7), "Effect of user ID changes").
  */
 static int plan_c(const struct share *share, const struct segments *ids, struct confine_plan *plan,
                   struct strings *argv) {
