@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The same programs in a system root of the other Debian release: its QEMU, its file server, its kernel, its libraries.
 # On Debian 12 that is 13 (QEMU 10.0, the Rust virtiofsd, kernel 6.12 with compressed modules), on 13 it is 12.
+bats_require_minimum_version 1.5.0
 load ../lib/common
 
 setup_file() {
@@ -9,23 +10,24 @@ setup_file() {
     local here
     here=$(. /etc/os-release && echo "${VERSION_ID:-}")
     case $here in
-    12) OTHER=trixie PACKAGES=qemu-system-x86,virtiofsd,seabios,libjson-c5,libseccomp2,libcap-ng0,libprotobuf-c1,liblz4-1,libzstd1,liblzma5,zlib1g,linux-image-cloud-amd64,binutils,jq,busybox-static ;;
-    13) OTHER=bookworm PACKAGES=qemu-system-x86,seabios,libjson-c5,libseccomp2,libcap-ng0,libprotobuf-c1,liblz4-1,libzstd1,liblzma5,zlib1g,linux-image-cloud-amd64,binutils,jq,busybox-static ;;
+    12) OTHER=trixie PACKAGES=qemu-system-x86,virtiofsd,seabios,libjson-c5,libseccomp2,libcap-ng0,libprotobuf-c1,liblz4-1,libzstd1,liblzma5,zlib1g,linux-image-cloud-amd64,binutils,busybox-static,podman,crun,conmon,catatonit ;;
+    13) OTHER=bookworm PACKAGES=qemu-system-x86,seabios,libjson-c5,libseccomp2,libcap-ng0,libprotobuf-c1,liblz4-1,libzstd1,liblzma5,zlib1g,linux-image-cloud-amd64,binutils,busybox-static,podman,crun,conmon ;;
     *) skip "this is neither Debian 12 nor 13" ;;
     esac
     # Programs built on 13 need its C library: they cannot be tried on 12 this way.
     [[ $here == 12 ]] || skip "programs built on Debian 13 do not run with Debian 12's C library"
     mkdir -p "$CACHE"
     export OTHER SYSTEM=$CACHE/$OTHER
-    if [[ ! -f $SYSTEM.done ]]; then
+    if [[ ! -f $SYSTEM.done || $(cat "$SYSTEM.done") != "$PACKAGES" ]]; then
         rm -rf "$SYSTEM"
         debootstrap --variant=minbase --include="$PACKAGES" "$OTHER" "$SYSTEM" >"$CACHE/$OTHER.log" 2>&1 ||
             skip "no $OTHER root could be made: $(tail -1 "$CACHE/$OTHER.log")"
-        touch "$SYSTEM.done"
+        echo "$PACKAGES" >"$SYSTEM.done"
     fi
     export ID_PREFIX=r$$ RANGE=$((1880000000 + ($$ % 100000) * 1000)) MINKA_ROOT=/run/minka
-    rm -rf "${SYSTEM:?}"/{usr/local,bundle,etc/minka,var/lib/minka,mnt/*}
+    rm -rf "${SYSTEM:?}"/{usr/local,bundle,image.tar,etc/minka,var/lib/minka,mnt/*,etc/containers/containers.conf*}
     cp -a "$STAGE" "$SYSTEM/usr/local"
+    cp -a "$BUILD/stage/etc/." "$SYSTEM/etc/"
     mkdir -p "$SYSTEM/bundle"
     busybox_rootfs "$SYSTEM/bundle/rootfs"
     boot_system
@@ -33,13 +35,16 @@ setup_file() {
     in_system minka image build >"$BATS_FILE_TMPDIR/image.log" 2>&1 || { cat "$BATS_FILE_TMPDIR/image.log" >&2; return 1; }
     in_system sh -c 'cd /bundle && minka spec'
 }
-teardown_file() { [[ -z ${NAMESPACE:-} ]] || kill "$NAMESPACE"; }
+teardown_file() {
+    [[ -z ${NAMESPACE:-} ]] || kill "$NAMESPACE"
+    [[ -z ${ID_PREFIX:-} ]] || find /sys/fs/cgroup -maxdepth 4 -depth -type d -path "*/$ID_PREFIX-podman*" -exec rmdir {} + 2>/dev/null || true
+}
 
 # The other system, as far as file systems go: a mount namespace whose root it is, shared as systemd has it. Everything
 # that is mounted goes with this process.
 boot_system() {
-    unshare --mount --propagation private sh -c '
-        mount --bind "$0" "$0" && mount --rbind /dev "$0/dev" && mount --rbind /sys "$0/sys" &&
+    unshare --mount --net --propagation private sh -c '
+        ip link set lo up && mount --bind "$0" "$0" && mount --rbind /dev "$0/dev" && mount --rbind /sys "$0/sys" &&
         mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/run" &&
         cd "$0" && pivot_root . mnt && umount -l /mnt && mount --make-rshared / && touch /run/booted && exec sleep 3600' \
         "$SYSTEM" >"$BATS_FILE_TMPDIR/system.log" 2>&1 3>&- &
@@ -47,7 +52,7 @@ boot_system() {
     wait_for 10 in_system test -e /run/booted
 }
 in_system() {
-    nsenter --target "$NAMESPACE" --mount /usr/bin/env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@" 3>&-
+    nsenter --target "$NAMESPACE" --mount --net /usr/bin/env -i HOME=/root PODMAN_IGNORE_CGROUPSV1_WARNING=1 PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@" 3>&-
 }
 configure() { # LINES of [hypervisor.qemu]; of an installed minka nothing else is set but where leases begin
     mkdir -p "$SYSTEM/etc/minka"
@@ -186,5 +191,43 @@ nothing_left_there() {
     run_in_system 'touch /new && echo image-works' --image /bundle/image
     [ "$status" -eq 0 ]
     [[ $output == *image-works* ]]
+    nothing_left_there
+}
+
+# Podman 5, by the name that `make install` makes known to it.
+podman_there() { in_system podman --cgroup-manager cgroupfs --events-backend file --storage-driver overlay "$@"; }
+prun_there() { podman_there run --runtime minka --network none --cgroup-parent "/$ID_PREFIX-podman" --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "$@"; }
+
+@test "other release: its podman" {
+    tar -C "$SYSTEM/bundle/rootfs" -cf "$SYSTEM/image.tar" .
+    podman_there --version
+    podman_there import --change CMD=/bin/sh --change ENV=PATH=/bin /image.tar localhost/bb:latest >/dev/null 2>&1
+    remember # what podman makes for itself
+    run prun_there --rm bb sh -c 'uname -r; exit 42'
+    echo "$output"
+    [ "$status" -eq 42 ]
+    [ "$output" = "$(ls "$SYSTEM/lib/modules" | tail -1)" ]
+    run -127 prun_there --rm bb no-such-command
+    echo "$output"
+    run prun_there --rm bb /etc
+    [ "$status" -eq 126 ]
+    # The root directory of its image is 0555; root may write there all the same.
+    run prun_there --rm --init --tmpfs /t --hostname named --memory 128m bb sh -c 'hostname; cat /sys/fs/cgroup/memory.max; touch /made /t/made && echo made'
+    echo "$output"
+    [ "$output" = $'named\n134217728\nmade' ]
+    run prun_there --rm --uidmap 0:100000:5000 bb sh -c 'touch /x; chown 5:6 /x; stat -c %u:%g /x; cat /proc/self/uid_map'
+    echo "$output"
+    [ "${lines[0]}" = 5:6 ]
+    [[ ${lines[1]} =~ ^\ *0\ +100000\ +5000$ ]]
+    prun_there -d --name one bb sh -c 'trap "exit 5" TERM; echo ready; while :; do sleep 0.1; done'
+    echo word >"$BATS_TEST_TMPDIR/in"
+    run podman_there exec -i one cat <"$BATS_TEST_TMPDIR/in"
+    [ "$output" = word ]
+    run podman_there exec one sh -c 'exit 3'
+    [ "$status" -eq 3 ]
+    podman_there stop -t 10 one
+    [ "$(podman_there inspect --format '{{.State.ExitCode}}' one)" = 5 ]
+    podman_there logs one | grep -q ready
+    podman_there rm one
     nothing_left_there
 }
