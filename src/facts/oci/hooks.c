@@ -12,6 +12,10 @@ static const char *const hook_keys[OCI_HOOK_COUNT] = {
     [OCI_HOOK_POSTSTOP] = "poststop",
 };
 
+const char *oci_hook_name(size_t kind) {
+    return kind < OCI_HOOK_COUNT ? hook_keys[kind] : NULL;
+}
+
 static int parse_hook(struct arena *arena, const struct json_value *element, void *structure, struct err *err) {
     struct oci_hook *hook = structure;
     int r = require_absolute(element, "path", &hook->path, err);

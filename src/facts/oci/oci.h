@@ -249,6 +249,11 @@ const char *oci_annotation(const struct oci_spec *spec, const char *key);
 
 /* The "CAP_…" names: number 0..63, or -EINVAL. */
 int oci_capability_number(const char *name);
+/* The other way; NULL from the first number that has no name on. */
+const char *oci_capability_name(size_t number);
+
+/* The key of a kind of hooks: "prestart"; NULL from OCI_HOOK_COUNT on. */
+const char *oci_hook_name(size_t kind);
 
 /*
  * The state document that `state` prints and hooks get on stdin

@@ -62,6 +62,10 @@ int oci_capability_number(const char *name) {
     return -EINVAL;
 }
 
+const char *oci_capability_name(size_t number) {
+    return number < ARRAY_SIZE(capability_names) ? capability_names[number] : NULL;
+}
+
 static int add_capability(const struct json_value *item, void *data, struct err *err) {
     uint64_t *set = data;
     const char *name;

@@ -17,15 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *const kind_names[OCI_HOOK_COUNT] = {
-    [OCI_HOOK_PRESTART] = "prestart",
-    [OCI_HOOK_CREATE_RUNTIME] = "createRuntime",
-    [OCI_HOOK_CREATE_CONTAINER] = "createContainer",
-    [OCI_HOOK_START_CONTAINER] = "startContainer",
-    [OCI_HOOK_POSTSTART] = "poststart",
-    [OCI_HOOK_POSTSTOP] = "poststop",
-};
-
 enum { MESSAGE_MAX = 400 }; /* what of a failed hook's output goes into the error */
 
 struct hook_run {
@@ -189,7 +180,7 @@ int setup_run_hooks(const struct oci_spec *spec, enum oci_hook_kind kind, const 
     int result = 0;
     for (size_t i = 0; i < list->count; i++) {
         struct err now = {0};
-        r = start_hook(&list->hooks[i], kind_names[kind], state, &document, net_namespace, &now);
+        r = start_hook(&list->hooks[i], oci_hook_name(kind), state, &document, net_namespace, &now);
         if (r >= 0 || result < 0)
             continue;
         result = r;

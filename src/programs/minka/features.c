@@ -10,50 +10,7 @@
 
 static const struct option options[] = {OPTIONS_END};
 
-static const char *const hooks[] = {"prestart",       "createRuntime", "createContainer",
-                                    "startContainer", "poststart",     "poststop"};
 static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"};
-static const char *const capabilities[] = {"CAP_CHOWN",
-                                           "CAP_DAC_OVERRIDE",
-                                           "CAP_DAC_READ_SEARCH",
-                                           "CAP_FOWNER",
-                                           "CAP_FSETID",
-                                           "CAP_KILL",
-                                           "CAP_SETGID",
-                                           "CAP_SETUID",
-                                           "CAP_SETPCAP",
-                                           "CAP_LINUX_IMMUTABLE",
-                                           "CAP_NET_BIND_SERVICE",
-                                           "CAP_NET_BROADCAST",
-                                           "CAP_NET_ADMIN",
-                                           "CAP_NET_RAW",
-                                           "CAP_IPC_LOCK",
-                                           "CAP_IPC_OWNER",
-                                           "CAP_SYS_MODULE",
-                                           "CAP_SYS_RAWIO",
-                                           "CAP_SYS_CHROOT",
-                                           "CAP_SYS_PTRACE",
-                                           "CAP_SYS_PACCT",
-                                           "CAP_SYS_ADMIN",
-                                           "CAP_SYS_BOOT",
-                                           "CAP_SYS_NICE",
-                                           "CAP_SYS_RESOURCE",
-                                           "CAP_SYS_TIME",
-                                           "CAP_SYS_TTY_CONFIG",
-                                           "CAP_MKNOD",
-                                           "CAP_LEASE",
-                                           "CAP_AUDIT_WRITE",
-                                           "CAP_AUDIT_CONTROL",
-                                           "CAP_SETFCAP",
-                                           "CAP_MAC_OVERRIDE",
-                                           "CAP_MAC_ADMIN",
-                                           "CAP_SYSLOG",
-                                           "CAP_WAKE_ALARM",
-                                           "CAP_BLOCK_SUSPEND",
-                                           "CAP_AUDIT_READ",
-                                           "CAP_PERFMON",
-                                           "CAP_BPF",
-                                           "CAP_CHECKPOINT_RESTORE"};
 static const char *const actions[] = {"SCMP_ACT_ALLOW",        "SCMP_ACT_ERRNO",       "SCMP_ACT_KILL",
                                       "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",
                                       "SCMP_ACT_TRACE",        "SCMP_ACT_TRAP"};
@@ -69,10 +26,11 @@ static void write_list(struct json_writer *w, const char *key, const char *const
 }
 #define WRITE_LIST(w, key, values) write_list(w, key, values, ARRAY_SIZE(values))
 
-static void write_mount_options(struct json_writer *w) {
-    json_write_begin_array(w, "mountOptions");
-    for (size_t i = 0; plan_mount_option(i); i++)
-        json_write_string(w, NULL, plan_mount_option(i));
+/* A list that another room numbers from 0 and ends with NULL. */
+static void write_names(struct json_writer *w, const char *key, const char *(*name)(size_t number)) {
+    json_write_begin_array(w, key);
+    for (size_t i = 0; name(i); i++)
+        json_write_string(w, NULL, name(i));
     json_write_end_array(w);
 }
 
@@ -85,7 +43,7 @@ static void write_enabled(struct json_writer *w, const char *key, bool enabled) 
 static void write_linux(struct json_writer *w) {
     json_write_begin_object(w, "linux");
     WRITE_LIST(w, "namespaces", namespaces);
-    WRITE_LIST(w, "capabilities", capabilities);
+    write_names(w, "capabilities", oci_capability_name);
     json_write_begin_object(w, "cgroup");
     json_write_bool(w, "v1", true);
     json_write_bool(w, "v2", true);
@@ -118,8 +76,8 @@ static int features(struct cli *cli, void *data, const struct operands *operands
     json_write_begin_object(&w, NULL);
     json_write_string(&w, "ociVersionMin", "1.0.0");
     json_write_string(&w, "ociVersionMax", "1.2.0");
-    WRITE_LIST(&w, "hooks", hooks);
-    write_mount_options(&w);
+    write_names(&w, "hooks", oci_hook_name);
+    write_names(&w, "mountOptions", plan_mount_option);
     write_linux(&w);
     json_write_begin_object(&w, "annotations");
     json_write_string(&w, "org.opencontainers.runc.checkpoint.enabled", "false");
