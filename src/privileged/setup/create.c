@@ -17,50 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static void process_init(struct process *process) {
-    process->pidfd = -EBADF;
-}
-
-static struct sandbox *sandbox_new(const struct setup_context *context, const struct setup_request *request) {
-    struct sandbox *s = calloc(1, sizeof *s);
-    if (!s)
-        return NULL;
-    s->context = context;
-    s->request = request;
-    s->spec = request->bundle->spec;
-    int *const fds[] = {&s->disk,
-                        &s->plan,
-                        &s->dir,
-                        &s->setup,
-                        &s->monitor_setup,
-                        &s->monitor_listen,
-                        &s->monitor_qmp,
-                        &s->monitor_agent,
-                        &s->monitor_console,
-                        &s->vmm_qmp,
-                        &s->vmm_agent,
-                        &s->vmm_console,
-                        &s->vmm_stderr,
-                        &s->vmm_share,
-                        &s->vmm_kvm,
-                        &s->share_listen,
-                        &s->share_stderr,
-                        &s->standin_socket,
-                        &s->monitor_standin,
-                        &s->net_namespace,
-                        &s->monitor_vmm_stderr,
-                        &s->monitor_share_stderr};
-    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-        *fds[i] = -EBADF;
-    stdio_init(&s->stdio);
-    process_init(&s->monitor);
-    process_init(&s->vmm);
-    process_init(&s->file_server);
-    process_init(&s->standin);
-    return s;
-}
-
-static void sandbox_close(struct sandbox *s) {
+/* Every descriptor of a sandbox but its directory, whose lock goes last. */
+static void for_each_descriptor(struct sandbox *s, void (*fn)(int *fd)) {
     int *const fds[] = {&s->disk,
                         &s->plan,
                         &s->setup,
@@ -87,7 +45,24 @@ static void sandbox_close(struct sandbox *s) {
                         &s->file_server.pidfd,
                         &s->standin.pidfd};
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-        close_fd(fds[i]);
+        fn(fds[i]);
+}
+
+static void mark_closed(int *fd) {
+    *fd = -EBADF;
+}
+
+static struct sandbox *sandbox_new(const struct setup_context *context, const struct setup_request *request) {
+    struct sandbox *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->context = context;
+    s->request = request;
+    s->spec = request->bundle->spec;
+    s->dir = -EBADF;
+    for_each_descriptor(s, mark_closed);
+    stdio_init(&s->stdio);
+    return s;
 }
 
 static void sandbox_free(struct sandbox **sandbox) {
@@ -97,7 +72,7 @@ static void sandbox_free(struct sandbox **sandbox) {
     /* Our end of the setup connection first: the monitor then ends by itself, before it is killed. */
     close_fd(&s->setup);
     undo_all(&s->undo);
-    sandbox_close(s);
+    for_each_descriptor(s, close_fd);
     close_fd(&s->dir); /* the lock, last */
     setup_machine_done(&s->machine);
     stdio_done(&s->stdio);
