@@ -189,10 +189,10 @@ static int push(struct strings *s, char *text) {
 /*
  * Rust: the leased uid is 0 inside, and the host's 0 is inside what the leased uid is outside. The server then never
  * gives up uid 0 for a request of the guest's root, which it does by not switching at all: the translation tells it
- * that the guest's 0 is not its own. But then the guest's root has no privilege in it either: it could not create a file
- * in a directory that is not its own, for the server drops to the request's uid for that, and is given back
- * CAP_DAC_OVERRIDE by itself only for guests before Linux 6.3. NO_SETUID_FIXUP keeps it; what may be accessed is for the
- * guest's kernel to check.
+ * that the guest's 0 is not its own. But then the guest's root has no privilege in it either: it could not create a
+ * file in a directory that is not its own, for the server drops to the request's uid for that, and is given back
+ * CAP_DAC_OVERRIDE by itself only for guests before Linux 6.3. NO_SETUID_FIXUP keeps it; what may be accessed is for
+ * the guest's kernel to check.
  */
 static int plan_rust(const struct share *share, const struct segments *ids, struct confine_plan *plan,
                      struct strings *argv) {
