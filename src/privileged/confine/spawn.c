@@ -87,18 +87,30 @@ static void tell_failure(const struct confine_plan *plan, int sock, const char *
     (void)send_with_fds(sock, &message, sizeof message, NULL, 0);
 }
 
+/* In the new process: both speak on one socket, the maker first. */
+static void await_maker(int told[2]) {
+    char word;
+    close_fd(&told[1]);
+    if (read_all(told[0], &word, sizeof word) < 0)
+        _exit(0); /* it was killed, and nobody knows of us */
+    close_fd(&told[0]);
+}
+
 /* Make the process, and tell the command its pidfd. Returns in the maker only. */
 static void make_and_tell(const struct confine_plan *plan, uint64_t flags, int sock) {
-    int pidfd = -EBADF;
+    int pidfd = -EBADF, told[2];
+    if (pipe2(told, O_CLOEXEC) < 0)
+        return tell_failure(plan, sock, "cannot make a pipe");
     pid_t pid = clone_child(flags, -EBADF, &pidfd);
-    if (pid == 0)
+    if (pid == 0) {
+        await_maker(told);
         confine_child(plan, sock);
-    if (pid < 0) {
-        tell_failure(plan, sock, "cannot make a process");
-        return;
     }
+    if (pid < 0)
+        return tell_failure(plan, sock, "cannot make a process");
     struct confine_message message = {.kind = CONFINE_SAYS_PIDFD, .stage = "clone"};
-    (void)send_with_fds(sock, &message, sizeof message, &pidfd, 1);
+    if (send_with_fds(sock, &message, sizeof message, &pidfd, 1) >= 0)
+        (void)write_all(told[1], "", 1);
 }
 
 /*
