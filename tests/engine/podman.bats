@@ -28,6 +28,13 @@ write_podman_config() {
     printf '#!/bin/sh\nshift\n"$@"\n' >"$WORK/init"
     chmod 755 "$WORK/minka" "$WORK/init"
     mkdir -p "$WORK/home" "$WORK/cni"
+    # The podman of these tests; a program, since others start it too.
+    cat >"$WORK/podman" <<P
+#!/bin/sh
+exec nsenter --target $NAMESPACES --mount --net env HOME=$WORK/home CONTAINERS_CONF=$WORK/containers.conf \\
+    podman --root $WORK/storage --runroot $WORK/run --tmpdir $WORK/tmp --runtime $WORK/minka "\$@"
+P
+    chmod 755 "$WORK/podman"
     # The hard limits of this machine, which podman's defaults may exceed.
     local processes
     processes=$(ulimit -Hu)
@@ -56,16 +63,7 @@ teardown_file() {
 setup() { name=$ID_PREFIX-$BATS_TEST_NUMBER; }
 teardown() { podman rm -fa -t 0 >/dev/null 2>&1 || true; }
 
-# A program, since other programs start it too.
-podman_command() {
-    printf '%s\n' nsenter --target "$NAMESPACES" --mount --net env HOME="$WORK/home" CONTAINERS_CONF="$WORK/containers.conf" \
-        podman --root "$WORK/storage" --runroot "$WORK/run" --tmpdir "$WORK/tmp" --runtime "$WORK/minka"
-}
-podman() {
-    local command
-    mapfile -t command < <(podman_command)
-    command "${command[@]}" "$@" 3>&-
-}
+podman() { "$WORK/podman" "$@" 3>&-; }
 prun() { podman run --network none --cgroup-parent "$CGROUP_PARENT" "$@"; }
 inspect() { podman inspect --format "{{.State.$1}}" "$name"; }
 logs_have() { [[ $(podman logs "$name" 2>&1) == *"$1"* ]]; }
@@ -197,7 +195,15 @@ P
     podman stop -t 1 "$name"
     [ "$(inspect ExitCode)" = 137 ]
     podman rm "$name"
+    # conmon kills it, and all of its process group.
+    run timeout 60 "$WORK/podman" run --rm --network none --cgroup-parent "$CGROUP_PARENT" --timeout 2 bb sleep 1000
+    [ "$status" -ne 0 ]
+    [ "$status" -ne 124 ]
+    # And removes what is to be removed, without a client.
+    prun -d --rm --name "$name" bb sleep 1
+    wait_for 30 is_gone
 }
+is_gone() { ! podman container exists "$name"; }
 
 @test "podman: kill -s, and the signals that podman run forwards" {
     prun -d --name "$name" bb sh -c 'trap "echo usr1" USR1; trap "exit 9" HUP; echo ready; while :; do sleep 0.1; done'
@@ -229,21 +235,19 @@ P
 }
 
 @test "podman: run -it has a terminal, exec -it too" {
-    local command
-    mapfile -t command < <(podman_command)
     run at_terminal 'size:31x77' 'expect:ready' 'send:\n' 'expect:31 77' 'size:40x100' 'expect:40 100' 'send:\x03' 'expect:interrupted' -- \
-        "${command[@]}" run --network none --cgroup-parent "$CGROUP_PARENT" --rm -it bb \
+        "$WORK/podman" run --network none --cgroup-parent "$CGROUP_PARENT" --rm -it bb \
         sh -c 'trap "echo interrupted; exit 21" INT; trap "stty size" WINCH; test -t 0 && test -t 1 && test -t 2 && tty && echo ready; read line; stty size; while :; do sleep 0.1; done'
     echo "$output"
     [ "$status" -eq 21 ]
     [[ $output == */dev/pts/0* ]]
     prun -d --name "$name" bb sleep 1000
     run at_terminal 'size:33x99' 'expect:ready' 'send:word\n' 'expect:got word' 'expect:33 99' 'size:20x50' 'send:\n' 'expect:20 50' -- \
-        "${command[@]}" exec -it "$name" sh -c 'tty; test -t 0 && echo ready; read line; echo "got $line"; stty size; read line; stty size; exit 22'
+        "$WORK/podman" exec -it "$name" sh -c 'tty; test -t 0 && echo ready; read line; echo "got $line"; stty size; read line; stty size; exit 22'
     echo "$output"
     [ "$status" -eq 22 ]
     # A shell as a user has it.
-    run at_terminal 'expect:# ' 'send:echo $((6 * 7))\n' 'expect:42' 'expect:# ' 'send:exit 23\n' -- "${command[@]}" exec -it "$name" sh
+    run at_terminal 'expect:# ' 'send:echo $((6 * 7))\n' 'expect:42' 'expect:# ' 'send:exit 23\n' -- "$WORK/podman" exec -it "$name" sh
     echo "$output"
     [ "$status" -eq 23 ]
 }
