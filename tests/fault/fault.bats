@@ -86,21 +86,22 @@ early=(load empty prove boot stdio stand-in "prove stand-in" hooks guest contain
 late=("limit CPU" save end)
 
 @test "fault: QEMU dies before every step of the start" {
-    kill_at_every_step vmm 'QEMU was ended by SIGKILL while the virtual machine was' "${early[@]}"
+    kill_at_every_step vmm 'QEMU was ended by SIGKILL while the virtual machine was' "file server" "${early[@]}"
     kill_at_every_step vmm 'not running|has stopped|QEMU was ended' "${late[@]}"
 }
 
 @test "fault: the file server dies before every step of the start" {
-    kill_at_every_step "file server" 'the file server was ended by SIGKILL while the virtual machine was' VMM "${early[@]}"
+    kill_at_every_step "file server" 'the file server was ended by SIGKILL while the virtual machine was' "${early[@]}"
     kill_at_every_step "file server" 'not running|has stopped|file server was ended' "${late[@]}"
 }
 
 @test "fault: the monitor dies before every step of the start" {
-    kill_at_every_step monitor 'minka-monitor ended unexpectedly' "file server" VMM "${early[@]}"
+    kill_at_every_step monitor 'minka-monitor ended unexpectedly' VMM "file server" "${early[@]}"
     kill_at_every_step monitor 'not running|has stopped|minka-monitor ended' "${late[@]}"
 }
 
 @test "fault: the stand-in dies before every step of the start" {
-    kill_at_every_step stand-in 'minka-standin ended unexpectedly' "prove stand-in" hooks guest container
-    kill_at_every_step stand-in 'not running|has stopped|minka-standin ended' "${late[@]}"
+    kill_at_every_step stand-in 'minka-standin ended unexpectedly' "prove stand-in"
+    # from here on it is as if the container had been killed
+    kill_at_every_step stand-in 'not running|has stopped|minka-standin ended' hooks guest container "${late[@]}"
 }

@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <stdio.h>
 
-enum { EXPLAIN_SEC = 5 };
+enum { EXPLAIN_SEC = 5, NAMESPACE_MSEC = 500 };
 
 static bool has_ended(const struct process *process) {
     struct pollfd p = {.fd = process->pidfd, .events = POLLIN};
@@ -32,10 +32,14 @@ static void ask_why(struct sandbox *s, struct err *err) {
 void sandbox_explain(struct sandbox *s, struct err *err) {
     if (!err || s->setup < 0)
         return;
+    /* Pid 1 of a namespace has ended when all others in it are reaped, and the stand-in is our child. */
+    bool standin = has_ended(&s->standin);
+    if (standin)
+        (void)await_process(s->monitor.pidfd, s->standin.pidfd, NAMESPACE_MSEC);
     if (has_ended(&s->monitor))
         (void)err_set(err, ESRCH, "minka-monitor ended unexpectedly while the virtual machine was started");
     else if (has_ended(&s->vmm) || has_ended(&s->file_server))
         ask_why(s, err);
-    else if (has_ended(&s->standin))
+    else if (standin)
         (void)err_set(err, ESRCH, "minka-standin ended unexpectedly while the virtual machine was started");
 }

@@ -37,6 +37,8 @@ static void reap_child(struct child *child, bool readable) {
         return;
     if (r < 0)
         (void)snprintf(how, sizeof how, "ended");
+    else if (info.si_code == CLD_EXITED && info.si_status == 0)
+        (void)snprintf(how, sizeof how, "%s", CHILD_ENDED_WELL);
     else if (info.si_code == CLD_EXITED)
         (void)snprintf(how, sizeof how, "ended with status %d", info.si_status);
     else

@@ -9,6 +9,7 @@
 #include "shared/base/loop.h"
 
 enum { CHILD_VMM, CHILD_FILE_SERVER, CHILDREN };
+#define CHILD_ENDED_WELL "ended with status 0"
 
 struct children;
 struct child {

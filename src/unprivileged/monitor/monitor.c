@@ -4,6 +4,7 @@
 #include "shared/base/cleanup.h"
 
 #include <signal.h>
+#include <string.h>
 
 enum {
     SUSPICION_MSEC = 500, /* between a closed channel and the news of the process that closed it */
@@ -141,6 +142,9 @@ static void on_child_ended(void *data, int which, const char *how) {
     if (m->shutting_down)
         return loop_quit(m->loop, m->exit_code);
     failure_of_child(m, which, how, &err);
+    /* A file server that ends in good order has lost its QEMU, whose end is then about to be reported. */
+    if (which == CHILD_FILE_SERVER && strcmp(how, CHILD_ENDED_WELL) == 0)
+        return monitor_suspect(m, &err);
     monitor_fail(m, &err);
 }
 
