@@ -15,6 +15,11 @@ teardown() {
     delete_all
 }
 
+# A virtual machine with this kernel and this initrd instead of the guest image's.
+boots() { # KERNEL INITRD
+    write_config "kernel = \"$1\"" "initrd = \"$2\""
+}
+
 # fails 'a pattern the sentence must match' COMMAND...
 fails() {
     local pattern=$1
@@ -26,6 +31,7 @@ fails() {
     [ "${#lines[@]}" -eq 1 ]
     [[ $output =~ $pattern ]]
     ((${#output} < 400))
+    [ "$(grep -o ': ' <<<"$output" | wc -l)" -le 4 ] # no stack of "this: that: …"
     nothing_left
 }
 run_bundle() { "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"; }
@@ -64,15 +70,38 @@ run_fails() { fails "$1" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --
     # 10 MiB of annotations is legal, and works
     jq '.annotations = ([range(10000)] | map({key: "k\(.)", value: ("x" * 1000)}) | from_entries)' "$BATS_TEST_TMPDIR/good" >"$BUNDLE/config.json"
     [ "$(stat -c %s "$BUNDLE/config.json")" -gt 10000000 ]
-    run minka run --bundle "$BUNDLE" "$id"
+    run timeout 100 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"
     [ "$status" -eq 0 ]
+    nothing_left
     python3 -c 'print("{\"ociVersion\": \"1.0.2\", \"x\": " + "[" * 100000 + "]" * 100000 + "}")' >"$BUNDLE/config.json"
     run_fails 'config.json'
     head -c 40000000 /dev/zero | tr '\0' ' ' >"$BUNDLE/config.json"
     run_fails 'config.json.*(large|bytes)'
-    sed 's/"soft": *[0-9]*/"soft": 18446744073709551615/; s/"hard": *[0-9]*/"hard": 18446744073709551616/' "$BATS_TEST_TMPDIR/good" >"$BUNDLE/config.json"
-    grep -q 18446744073709551616 "$BUNDLE/config.json"
-    run_fails 'rlimits|fit in 64 bits'
+    # the largest number, which is also how the kernel says "unlimited", is no error; one more is
+    sed 's/"soft": *[0-9]*/"soft": 18446744073709551615/; s/"hard": *[0-9]*/"hard": 18446744073709551615/; s/RLIMIT_NOFILE/RLIMIT_CORE/' \
+        "$BATS_TEST_TMPDIR/good" >"$BUNDLE/config.json"
+    grep -q RLIMIT_CORE "$BUNDLE/config.json"
+    grep -q 18446744073709551615 "$BUNDLE/config.json"
+    run timeout 100 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"
+    [ "$status" -eq 0 ]
+    sed -i 's/RLIMIT_CORE/RLIMIT_NOFILE/' "$BUNDLE/config.json" # of open files no kernel gives that many
+    run_fails 'nofile'
+    sed -i 's/"hard": *[0-9]*/"hard": 18446744073709551616/' "$BUNDLE/config.json"
+    run_fails 'config.json: line [0-9]+.*64 bits'
+    cp "$BATS_TEST_TMPDIR/good" "$BUNDLE/config.json"
+    edit_config '.process.rlimits[0].soft = 2 | .process.rlimits[0].hard = 1'
+    run_fails 'config.json.*rlimits'
+    cp "$BATS_TEST_TMPDIR/good" "$BUNDLE/config.json"
+    sed -i 's/"uid": *0/"uid": 18446744073709551615/' "$BUNDLE/config.json"
+    grep -q 18446744073709551615 "$BUNDLE/config.json"
+    run_fails 'config.json.*uid'
+    jq '.linux.resources.memory = {limit: 1234567}' "$BATS_TEST_TMPDIR/good" >"$BUNDLE/config.json"
+    sed -i 's/1234567/9223372036854775808/' "$BUNDLE/config.json"
+    run_fails 'config.json.*limit'
+    sed -i 's/9223372036854775808/9223372036854775807/' "$BUNDLE/config.json"
+    run timeout 100 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"
+    [ "$status" -eq 0 ]
+    nothing_left
 }
 
 @test "errors: rootfs missing, a file in its place" {
@@ -93,6 +122,23 @@ run_fails() { fails "$1" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --
     printf 'not a program' >"$BUNDLE/rootfs/plain"
     chmod 755 "$BUNDLE/rootfs/plain"
     run_fails '[Ee]xec format error'
+    set_args /bin
+    run_fails '/bin.*[Pp]ermission denied'
+    set_args ''
+    run_fails 'args'
+}
+
+@test "errors: the working directory is not there, or is none" {
+    # crun and runc make one that is missing
+    edit_config '.process.cwd = "/made/on/demand" | .process.args = ["sh", "-c", "pwd"]'
+    run timeout 100 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"
+    [ "$status" -eq 0 ]
+    [ "$output" = /made/on/demand ]
+    nothing_left
+    edit_config '.process.cwd = "/etc/passwd"'
+    run_fails '/etc/passwd.*[Nn]ot a directory'
+    edit_config '.process.cwd = "/etc/passwd/below"'
+    run_fails '/etc/passwd/below.*[Nn]ot a directory'
 }
 
 @test "errors: ids: taken, malformed" {
@@ -123,9 +169,12 @@ run_fails() { fails "$1" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --
     MINKA_ROOT=$BATS_TEST_TMPDIR/file/root run_fails 'root'
     mkdir "$BATS_TEST_TMPDIR/ro"
     mount -t tmpfs -o ro tmpfs "$BATS_TEST_TMPDIR/ro"
-    MINKA_ROOT=$BATS_TEST_TMPDIR/ro/root run -1 timeout 60 "$MINKA" --config "$CONFIG" --root "$BATS_TEST_TMPDIR/ro/root" run --bundle "$BUNDLE" "$id"
+    run timeout 60 "$MINKA" --config "$CONFIG" --root "$BATS_TEST_TMPDIR/ro/root" run --bundle "$BUNDLE" "$id"
     umount "$BATS_TEST_TMPDIR/ro"
+    echo "$output"
+    [ "$status" -eq 1 ]
     [ "${#lines[@]}" -eq 1 ]
+    [[ $output == *"$BATS_TEST_TMPDIR/ro/root"*--root* ]]
     nothing_left
 }
 
@@ -151,9 +200,13 @@ run_fails() { fails "$1" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --
     sed -i "s|^image_dir.*|image_dir = \"$BATS_TEST_TMPDIR/images\"|" "$CONFIG"
     sed -i 's/^protocol=.*/protocol=0/' "$BATS_TEST_TMPDIR"/images/*/manifest
     run_fails 'minka image build'
+    cp "$CACHE"/images/*/manifest "$BATS_TEST_TMPDIR"/images/*/manifest
     rm "$BATS_TEST_TMPDIR"/images/*/initrd
-    sed -i 's/^protocol=.*/protocol=1/' "$BATS_TEST_TMPDIR"/images/*/manifest
-    run_fails 'initrd|minka image build'
+    run_fails 'initrd.*minka image build'
+    : >"$(echo "$BATS_TEST_TMPDIR"/images/*/manifest)"
+    run_fails 'manifest.*minka image build|minka image build.*manifest'
+    rm "$BATS_TEST_TMPDIR"/images/*/manifest
+    run_fails 'minka image build'
 }
 
 @test "errors: no QEMU, one that is none, one that dies at once, one that dies later" {
@@ -165,15 +218,72 @@ run_fails() { fails "$1" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --
     run_fails 'qemu'
     write_config 'path = "/bin/true"'
     run_fails '/bin/true'
-    write_config 'kernel_params = "panic=0 init=/nonexistent rdinit=/nonexistent"'
-    run_fails 'guest'
+}
+
+@test "errors: QEMU refuses the kernel, the kernel is damaged, the initrd is" {
+    local vmlinux initrd
+    vmlinux=$(echo "$CACHE"/images/*/vmlinux) initrd=$(echo "$CACHE"/images/*/initrd)
+    boots "$vmlinux" /no/such/initrd
+    run_fails '/no/such/initrd'
+    boots /etc/passwd "$initrd"
+    run_fails 'QEMU ended with status'
+    head -c 3000000 "$vmlinux" >"$BATS_TEST_TMPDIR/vmlinux"
+    boots "$BATS_TEST_TMPDIR/vmlinux" "$initrd"
+    run_fails 'QEMU ended with status'
+    cp "$vmlinux" "$BATS_TEST_TMPDIR/vmlinux"
+    dd if=/dev/zero of="$BATS_TEST_TMPDIR/vmlinux" bs=1M seek=6 count=12 conv=notrunc status=none
+    boots "$BATS_TEST_TMPDIR/vmlinux" "$initrd"
+    run_fails 'the guest '
+    head -c 3000000 /dev/urandom >"$BATS_TEST_TMPDIR/initrd"
+    boots "$vmlinux" "$BATS_TEST_TMPDIR/initrd"
+    run_fails "guest's kernel panicked.*Unable to mount root"
+    head -c "$(($(stat -c %s "$initrd") - 400000))" "$initrd" >"$BATS_TEST_TMPDIR/initrd"
+    boots "$vmlinux" "$BATS_TEST_TMPDIR/initrd"
+    run_fails 'the guest.*minka image build'
+}
+
+@test "errors: the guest panics, its agent gives up" {
+    write_config 'kernel_params = "rdinit=/nonexistent"'
+    run_fails "guest's kernel panicked.*Unable to mount root"
+    write_config 'kernel_params = "minka.modules=nonsense"'
+    run_fails "the guest gave up.*'nonsense'.*minka image build"
+    write_config 'kernel_params = "module_blacklist=virtio_console"'
+    run_fails 'the guest gave up.*virtio_console'
+}
+
+@test "errors: more memory than the host has" {
+    write_config 'default_memory = 16000000'
+    run_fails 'default_memory.*this host has'
+    # a container's limit above it is none, as for other runtimes
+    write_config
+    edit_config '.linux.resources.memory = {limit: 4398046511104}'
+    run timeout 100 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    nothing_left
+}
+
+@test "errors: update above what the virtual machine has" {
+    edit_config '.process.args = ["sleep", "100"] | .linux.resources.memory = {limit: 67108864}'
+    minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+    run minka update --memory 1g "$id"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ $output == *"cannot have 1024 MiB"*"create it anew"* ]]
+    minka update --memory 32m "$id"
+    is_status "$id" running
+    minka delete --force "$id"
+    nothing_left
 }
 
 @test "errors: a guest that never answers ends with a deadline" {
-    # a kernel that finds no init and stays where it is: the VM is up and silent
-    write_config 'kernel_params = "panic=0 rdinit=/nonexistent"'
-    sed -i 's/^dial_timeout.*/dial_timeout = 4/' "$CONFIG"
-    run_fails 'within 4 s'
+    # the kernel finds no init and, told not to restart, stands still: the machine is up and silent
+    write_config 'kernel_params = "rdinit=/nonexistent panic=0"'
+    sed -i 's/^dial_timeout.*/dial_timeout = 8/' "$CONFIG"
+    SECONDS=0
+    run_fails 'the guest did not get ready within 8 s .dial_timeout.; its console last said: .*Kernel panic'
+    ((SECONDS >= 8 && SECONDS < 40))
 }
 
 @test "errors: accel = kvm where KVM does not run a guest; auto falls back" {
@@ -194,6 +304,31 @@ run_fails() { fails "$1" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --
     nothing_left
 }
 
+# In a mount namespace where COMMAND has been executed: accel = "kvm" fails with a sentence, "auto" runs all the same.
+with_dev() { # COMMAND PATTERN
+    write_config 'accel = "kvm"'
+    fails "$2" unshare -m --propagation private sh -c "$1"' && exec "$@"' sh \
+        "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"
+    write_config 'accel = "auto"'
+    run timeout 100 unshare -m --propagation private sh -c "$1"' && exec "$@"' sh \
+        "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    nothing_left
+}
+
+@test "errors: no /dev/kvm, one that is another device, one that is a plain file" {
+    local dev=$BATS_TEST_TMPDIR/dev
+    mkdir "$dev"
+    with_dev "mount --rbind /dev $dev && mount -t tmpfs tmpfs /dev && for d in null zero full random urandom tty fuse; do \
+        touch /dev/\$d && mount --bind $dev/\$d /dev/\$d || exit; done; mkdir /dev/pts /dev/shm && \
+        mount --rbind $dev/pts /dev/pts && ln -s pts/ptmx /dev/ptmx" '/dev/kvm'
+    [ -e /dev/kvm ] || skip "the rest needs a place for /dev/kvm"
+    with_dev 'mount --bind /dev/null /dev/kvm' '/dev/kvm'
+    touch "$BATS_TEST_TMPDIR/kvm"
+    with_dev "mount --bind $BATS_TEST_TMPDIR/kvm /dev/kvm" '/dev/kvm'
+}
+
 @test "errors: configuration: unknown key, wrong type, out of range, with the line" {
     write_config 'no_such_key = 1'
     run_fails ':[0-9]+:.*no_such_key'
@@ -201,7 +336,7 @@ run_fails() { fails "$1" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --
     run_fails ':[0-9]+:.*default_vcpus'
     write_config 'default_memory = 1'
     run_fails 'default_memory'
-    fails '/no/such/config' "$MINKA" --config /no/such/config list
+    fails '/no/such/config' "$MINKA" --config /no/such/config env
 }
 
 @test "errors: a container that cannot be: host devices, other containers' namespaces" {
