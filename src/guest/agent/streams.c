@@ -7,9 +7,22 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { PIPE_SIZE = 1 << 20 };
+enum {
+    PIPE_SIZE = 1 << 20,
+    /*
+     * A process that writes in bulk writes a page or so at a time, and each write wakes the agent, whose answer costs a
+     * round trip to the host. So in the middle of a stream of data (the last answer is at most BULK_MSEC ago) a read
+     * waits GATHER_MSEC for more, unless it has GATHER_ENOUGH. What is less than GATHER_LEAST may be a person's echo
+     * and is answered at once.
+     */
+    GATHER_LEAST = 4096,
+    GATHER_ENOUGH = 128 << 10,
+    GATHER_MSEC = 2,
+    BULK_MSEC = 20,
+};
 
 /* Read buffer of every output: used up before a callback can start the next read. */
 static uint8_t scratch[REQUEST_READ_MAX];
@@ -27,6 +40,9 @@ static void output_reply(struct output *output, size_t length, bool eof, bool dr
     output_fn *fn = output->fn;
     output->fn = NULL;
     output->source = loop_source_free(output->source);
+    output->gathering = loop_source_free(output->gathering);
+    if (length > 0)
+        output->answered_msec = monotonic_msec();
     if (eof)
         close_fd(&output->fd);
     fn(output->data, scratch, length, eof, drained); /* may free output */
@@ -60,9 +76,26 @@ static void output_try(struct output *output) {
         output_reply(output, 0, true, false); /* out of memory: nothing can be read any more */
 }
 
+static void output_gathered(void *data) {
+    output_try(data);
+}
+
+/* Whether to wait for more; the timer then calls. */
+static bool output_gather(struct output *output) {
+    int available = 0;
+    if (output->ended || output->fd < 0 || monotonic_msec() - output->answered_msec > BULK_MSEC ||
+        ioctl(output->fd, FIONREAD, &available) < 0 || available < GATHER_LEAST || available >= GATHER_ENOUGH)
+        return false;
+    if (loop_add_timer(output->loop, GATHER_MSEC, output_gathered, output, &output->gathering) < 0)
+        return false;
+    output->source = loop_source_free(output->source);
+    return true;
+}
+
 static void output_ready(void *data, uint32_t events) {
     (void)events;
-    output_try(data);
+    if (!output_gather(data))
+        output_try(data);
 }
 
 int output_read(struct output *output, size_t max, output_fn *fn, void *data) {
@@ -71,7 +104,8 @@ int output_read(struct output *output, size_t max, output_fn *fn, void *data) {
     output->max = max < sizeof scratch ? max : sizeof scratch;
     output->fn = fn;
     output->data = data;
-    output_try(output);
+    if (!output_gather(output))
+        output_try(output);
     return 0;
 }
 

@@ -29,6 +29,8 @@ struct output {
     output_fn *fn; /* not NULL while a read is pending */
     void *data;
     struct loop_source *source;
+    struct loop_source *gathering; /* a timer, while a pending read waits for more to come */
+    int64_t answered_msec;         /* when the last read was answered with data */
 };
 
 /* Takes fd, which may be -EBADF: a stream that is at its end from the beginning. Pipes are made as large as they may
