@@ -10,8 +10,8 @@ setup_file() {
     command -v podman >/dev/null || skip "podman is not installed"
     export WORK=$BATS_FILE_TMPDIR CGROUP_PARENT=/$ID_PREFIX-podman
     host_paths >"$WORK/host.before"
-    # What is mounted by podman goes with this process.
-    unshare --mount --net --propagation private sh -c 'ip link set lo up; exec sleep 3600' >/dev/null 2>&1 3>&- &
+    # What is mounted by podman goes with this process, and what it keeps in /var/lib whatever it is told (a cache).
+    unshare --mount --net --propagation private sh -c 'mount -t tmpfs tmpfs /var/lib && ip link set lo up; exec sleep 3600' >/dev/null 2>&1 3>&- &
     export NAMESPACES=$!
     wait_for 10 nsenter --target "$NAMESPACES" --net ip route get 127.0.0.1
     write_podman_config
