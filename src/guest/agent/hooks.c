@@ -7,6 +7,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/cleanup.h"
 #include "shared/base/fd.h"
+#include "shared/base/signals.h"
 #include "shared/base/text.h"
 
 #include <fcntl.h>
@@ -58,10 +59,7 @@ static char **strings(char *const *list, size_t count, const char *first) {
 }
 
 static _Noreturn void become_hook(const plan_hook *plan, int input, int output) {
-    sigset_t none;
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)signal(SIGPIPE, SIG_DFL);
+    (void)signals_reset();
     char **args = strings(plan->args, plan->n_args, plan->path);
     char **env = strings(plan->env, plan->n_env, NULL);
     if (args && env && dup2(input, 0) == 0 && dup2(output, 1) == 1 && dup2(output, 2) == 2)

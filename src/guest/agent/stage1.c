@@ -5,6 +5,7 @@
 #include "guest/agent/stage.h"
 #include "shared/base/cleanup.h"
 #include "shared/base/fd.h"
+#include "shared/base/signals.h"
 
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -34,16 +35,6 @@ void stage_report_failure(int report, const struct err *err) {
     (void)snprintf(message.text, sizeof message.text, "%s", err->text);
     while (write(report, &message, sizeof message) < 0 && errno == EINTR)
         ;
-}
-
-/* The agent blocks signals and ignores some; the process starts with none of that. */
-static void reset_signals(void) {
-    struct sigaction standard = {.sa_handler = SIG_DFL};
-    for (int signal = 1; signal < NSIG; signal++)
-        (void)sigaction(signal, &standard, NULL);
-    sigset_t none;
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* A descriptor of the agent's that stayed open here would keep somebody's pipe from ending. */
@@ -196,7 +187,7 @@ static int run_exec(struct stage *stage, const int streams[3], struct err *err) 
 void stage1_run(struct stage *stage, int stdin_fd, int stdout_fd, int stderr_fd) {
     const int streams[3] = {stdin_fd, stdout_fd, stderr_fd};
     struct err err = {0};
-    reset_signals();
+    (void)signals_reset(); /* the agent blocks signals and ignores some; the process starts with none of that */
     (void)umask(0);
     /* Nobody in a container shall look into a copy of the agent, nor reach its program by /proc/PID/exe; execve
      * ends that. proc_pid(5), PR_SET_DUMPABLE(2const). */

@@ -8,6 +8,7 @@
 #include "privileged/confine/internal.h"
 #include "shared/base/cleanup.h"
 #include "shared/base/fd.h"
+#include "shared/base/signals.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -60,16 +61,13 @@ static int stage_cgroup(struct child *c, struct err *err) {
  * Must not: hand on what the engine ignores or blocks; an ignored signal survives execve(2).
  */
 static int stage_signals(struct child *c, struct err *err) {
-    for (int s = 1; s < NSIG; s++)
-        if (signal(s, SIG_DFL) == SIG_ERR && errno != EINVAL)
-            return confine_errno(err, "cannot reset signal %d", s);
-    sigset_t mask;
-    if (c->plan->signals_blocked)
-        sigfillset(&mask);
-    else
-        sigemptyset(&mask);
-    if (sigprocmask(SIG_SETMASK, &mask, NULL) < 0)
-        return confine_errno(err, "cannot set the signal mask");
+    int r = signals_reset();
+    if (r < 0)
+        return err_set(err, -r, "cannot reset its signals (%s)", strerrorname_np(-r));
+    sigset_t all;
+    sigfillset(&all);
+    if (c->plan->signals_blocked && sigprocmask(SIG_SETMASK, &all, NULL) < 0)
+        return confine_errno(err, "cannot block its signals");
     (void)umask(0077);
     return 0;
 }

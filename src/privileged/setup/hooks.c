@@ -5,6 +5,7 @@
 #include "shared/base/cleanup.h"
 #include "shared/base/fd.h"
 #include "shared/base/loop.h"
+#include "shared/base/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,10 +30,7 @@ struct hook_run {
 
 /* Between fork and exec. The hook is the administrator's own program, so it keeps this command's rights. */
 _Noreturn static void execute(const struct hook_run *run) {
-    sigset_t none;
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)signal(SIGPIPE, SIG_DFL);
+    (void)signals_reset();
     if (dup2(run->input, STDIN_FILENO) < 0 || dup2(run->output, STDOUT_FILENO) < 0 ||
         dup2(run->output, STDERR_FILENO) < 0)
         _exit(127);
