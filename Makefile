@@ -8,6 +8,7 @@ STAGE = $(CURDIR)/$(BUILD)/stage
 .PHONY: all help demo check check-quick bench install image clean format fuzz packages
 
 all: $(BUILD)/build.ninja ## build the programs
+	$(if $(filter command environment,$(origin PREFIX)),@grep -qxF 'prefix = $(PREFIX)' $(BUILD)/meson-private/cmd_line.txt || meson configure $(BUILD) --prefix $(PREFIX))
 	ninja -C $(BUILD)
 
 help: ## this list
