@@ -40,8 +40,7 @@ const struct config_key config_keys[] = {
     {QEMU(default_memory), .type = CONFIG_U64, RANGE(64, 16 << 20), .default_value = "1024",
      .doc = "Memory, in MiB, of a sandbox whose container has no memory limit."},
     {QEMU(seccompsandbox), .type = CONFIG_BOOL, .default_value = "true",
-     .doc = "Let QEMU set up its own system call filter as well. It is the second layer: minka's own filter is always "
-            "there."},
+     .doc = "Let QEMU set up its own system call filter."},
     {QEMU(virtio_fs_daemon), .type = CONFIG_OPTIONAL_PATH, .default_value = "\"\"",
      .doc = "The virtiofsd binary that serves the container's files. Empty: found in the places where distributions "
             "install it."},
@@ -50,7 +49,8 @@ const struct config_key config_keys[] = {
             "host at once, \"always\" is fastest and sees none, \"auto\" looks again after a second, \"metadata\" "
             "keeps names and attributes but no content."},
     {QEMU(enable_debug), .type = CONFIG_BOOL, .default_value = "false",
-     .doc = "Keep the guest kernel's messages and QEMU's in the sandbox's log."},
+     .doc = "Let the guest's kernel write all its messages to its console. What it says is kept in monitor.log in the "
+            "container's directory, when enable_debug of [runtime] or --debug is there too."},
     {AGENT(dial_timeout), .type = CONFIG_U32, RANGE(1, 3600), .default_value = "45",
      .doc = "Seconds within which the guest must have answered."},
     {RUNTIME(image_dir), .type = CONFIG_PATH, .default_value = "\"" MINKA_IMAGE_DIR "\"",
