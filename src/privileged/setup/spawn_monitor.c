@@ -17,6 +17,8 @@ int open_program(const struct setup_context *context, const char *name, int *ret
     if (!path)
         return err_set(err, ENOMEM, "out of memory");
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES)
+        return err_set(err, EACCES, "cannot open %s (EACCES): containers can be started by root only", path);
     if (fd < 0)
         return err_set(err, errno, "cannot open %s, a part of minka (%s): is it installed whole?", path,
                        strerrorname_np(errno));
