@@ -24,7 +24,8 @@ static int tokenize(const char *text, size_t length, const char *name, struct js
     struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
     if (!tokener)
         return err_set(err, ENOMEM, "%s: not enough memory", name);
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+    /* Not JSON_TOKENER_STRICT: json_check_text() is stricter, and in 0.18 it takes every byte above 127 for a control
+     * character (it compares a signed char). */
     struct json_object *top = json_tokener_parse_ex(tokener, text, (int)length);
     /* A number at the top could go on with the next byte; the terminator says that it does not. */
     if (json_tokener_get_error(tokener) == json_tokener_continue)
