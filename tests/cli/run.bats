@@ -62,6 +62,15 @@ teardown() { delete_all; }
     [ "$output" = 'hello  world||/tmp|2|a b|' ]
 }
 
+@test "run: q35 where the configuration asks for it" {
+    write_config 'machine_type = "q35"'
+    run_script 'cat /sys/bus/pci/devices/0000:00:00.0/device'
+    write_config
+    [ "$status" -eq 0 ]
+    [ "$output" = 0x29c0 ] # the memory controller of a Q35
+    nothing_left
+}
+
 @test "run: ten at the same time" {
     local pids=() i
     set_script 'echo $0-finished'

@@ -97,8 +97,10 @@ nothing_left_there() {
 
 @test "other release: a container runs with its QEMU, file server and kernel" {
     in_system qemu-system-x86_64 --version | head -1
-    run_in_system 'uname -r; id -u; echo data >/tmp/file; chown 1234:4321 /tmp/file; exit 42'
+    # not ASCII only: the JSON library is another one, too
+    run_in_system 'uname -r; id -u; echo "größe €"; echo data >/tmp/file; chown 1234:4321 /tmp/file; exit 42'
     [ "$status" -eq 42 ]
+    [ "${lines[2]}" = 'größe €' ]
     [ "${lines[0]}" = "$(ls "$SYSTEM/lib/modules" | tail -1)" ]
     [ "$(stat -c '%u:%g' "$SYSTEM/bundle/rootfs/tmp/file")" = 1234:4321 ]
     nothing_left_there
