@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+enum { CONNECT_DEADLINE_SEC = 10 };
+
 static int not_running(struct err *err) {
     return err_set(err, ESRCH, "container not running: its sandbox has ended");
 }
@@ -20,12 +22,18 @@ int setup_connect(int dir, int *ret_socket, struct err *err) {
     _cleanup_close_ int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (sock < 0)
         return setup_errno(err, "cannot make a socket");
+    /* A monitor that has stopped accepting must not hold us: connect(2) to a full backlog waits this long, unix(7). */
+    const struct timeval deadline = {.tv_sec = CONNECT_DEADLINE_SEC};
+    if (setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline) < 0)
+        return setup_errno(err, "cannot set a deadline for the sandbox's monitor");
     /* Through the directory's descriptor: sun_path has room for 107 bytes only. */
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     (void)snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/control.sock", dir);
     if (connect(sock, (struct sockaddr *)&address, sizeof address) < 0)
         return errno == ENOENT || errno == ECONNREFUSED ? not_running(err)
-                                                        : setup_errno(err, "cannot connect to the sandbox's monitor");
+               : errno == EAGAIN ? err_set(err, ETIMEDOUT, "the sandbox's monitor has not answered within %d seconds",
+                                           CONNECT_DEADLINE_SEC)
+                                 : setup_errno(err, "cannot connect to the sandbox's monitor");
     *ret_socket = take_fd(&sock);
     return 0;
 }
@@ -43,11 +51,14 @@ static int await_readable(int sock, unsigned deadline_sec, struct err *err) {
     for (;;) {
         int64_t left = end - monotonic_msec();
         struct pollfd p = {.fd = sock, .events = POLLIN};
-        int n = poll(&p, 1, deadline_sec == 0 ? -1 : left > 0 ? (int)left : 0);
+        int n = interrupt_poll(&p, 1, deadline_sec == 0 ? -1 : left > 0 ? (int)left : 0);
         if (n > 0)
             return 0;
         if (n < 0 && errno != EINTR)
             return setup_errno(err, "cannot wait for the sandbox's monitor");
+        int r = n < 0 ? interrupt_check(err) : 0;
+        if (r < 0)
+            return r;
         if (n == 0)
             return err_set(err, ETIMEDOUT, "the sandbox's monitor has not answered within %u seconds", deadline_sec);
     }

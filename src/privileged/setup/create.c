@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Every descriptor of a sandbox but its directory, whose lock goes last. */
+/* Every descriptor of a sandbox but its directory, whose lock goes last, and its processes. */
 static void for_each_descriptor(struct sandbox *s, void (*fn)(int *fd)) {
     int *const fds[] = {&s->disk,
                         &s->plan,
@@ -39,13 +39,16 @@ static void for_each_descriptor(struct sandbox *s, void (*fn)(int *fd)) {
                         &s->monitor_standin,
                         &s->net_namespace,
                         &s->monitor_vmm_stderr,
-                        &s->monitor_share_stderr,
-                        &s->monitor.pidfd,
-                        &s->vmm.pidfd,
-                        &s->file_server.pidfd,
-                        &s->standin.pidfd};
+                        &s->monitor_share_stderr};
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         fn(fds[i]);
+}
+
+static void for_each_process(struct sandbox *s, void (*fn)(int *fd)) {
+    fn(&s->monitor.pidfd);
+    fn(&s->vmm.pidfd);
+    fn(&s->file_server.pidfd);
+    fn(&s->standin.pidfd);
 }
 
 static void mark_closed(int *fd) {
@@ -61,6 +64,7 @@ static struct sandbox *sandbox_new(const struct setup_context *context, const st
     s->spec = request->bundle->spec;
     s->dir = -EBADF;
     for_each_descriptor(s, mark_closed);
+    for_each_process(s, mark_closed);
     stdio_init(&s->stdio);
     return s;
 }
@@ -71,9 +75,13 @@ static void sandbox_free(struct sandbox **sandbox) {
         return;
     /* Our end of the setup connection first: the monitor then ends by itself, before it is killed. */
     close_fd(&s->setup);
-    undo_all(&s->undo);
+    /* Giving back needs descriptors, too, and that there were no more may be why it failed. */
     for_each_descriptor(s, close_fd);
+    interrupt_defer();
+    undo_all(&s->undo);
+    for_each_process(s, close_fd);
     close_fd(&s->dir); /* the lock, last */
+    interrupt_end();
     setup_machine_done(&s->machine);
     stdio_done(&s->stdio);
     if (s->mounts)
@@ -139,6 +147,7 @@ static int make_state(struct sandbox *s, struct err *err) {
     int r = fill_state(s);
     if (r < 0)
         return err_set(err, -r, "cannot describe container %s (%s)", s->request->id, strerrorname_np(-r));
+    interrupt_begin();
     r = state_create(s->context->root, s->request->id, &s->dir, err);
     if (r < 0)
         return r;
@@ -296,10 +305,12 @@ int setup_create(const struct setup_context *context, const struct setup_request
         int r = fault_point(steps[i].name, err);
         if (r >= 0)
             r = steps[i].run(s, err);
-        if (r < 0) {
+        if (r < 0 && r != -EINTR)
             sandbox_explain(s, err);
+        if (r >= 0)
+            r = interrupt_check(err);
+        if (r < 0)
             return r;
-        }
     }
     fault_kill(s, "end");
     int r = fault_point("end", err);

@@ -69,11 +69,13 @@ static int await_hook(int pidfd, int output, int64_t deadline, char *text, size_
     for (;;) {
         struct pollfd p[] = {{.fd = pidfd, .events = POLLIN}, {.fd = open ? output : -1, .events = POLLIN}};
         int64_t left = deadline - monotonic_msec();
-        int n = poll(p, 2, deadline == 0 ? -1 : left > 0 ? (int)left : 0);
+        int n = interrupt_poll(p, 2, deadline == 0 ? -1 : left > 0 ? (int)left : 0);
         if (n < 0 && errno != EINTR)
             return -errno;
         if (n == 0)
             return -ETIMEDOUT;
+        if (n < 0 && interrupt_check(NULL) < 0)
+            return -EINTR;
         take_output(output, text, length);
         if (n > 0 && p[0].revents)
             return 0;
@@ -97,6 +99,8 @@ static int judge(const struct oci_hook *hook, const char *kind, int waited, int 
     if (waited == -ETIMEDOUT)
         return err_set(err, ETIMEDOUT, "the %s hook %s took longer than its timeout of %u seconds%s%s", kind,
                        hook->path, hook->timeout_sec, colon, output);
+    if (waited == -EINTR)
+        return err_set(err, EINTR, "interrupted during the %s hook %s", kind, hook->path);
     if (waited < 0)
         return err_set(err, -waited, "cannot wait for the %s hook %s", kind, hook->path);
     if (WIFSIGNALED(status))

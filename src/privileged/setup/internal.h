@@ -10,6 +10,8 @@
 #include "shared/base/buf.h"
 #include "shared/base/undo.h"
 
+#include <poll.h>
+
 enum { UID_MONITOR, UID_VMM, UID_FILE_SERVER, UID_STANDIN };
 
 /* A confined process while its creator still holds on to it. */
@@ -78,6 +80,17 @@ int setup_errno(struct err *err, const char *format, ...) __attribute__((format(
 int fault_point(const char *step, struct err *err);
 /* In such a build, SIGKILL the process ROLE before step STEP if MINKA_KILL is "ROLE@STEP", and wait for its end. */
 void fault_kill(const struct sandbox *s, const char *step);
+
+/* ---- interrupt.c ---- */
+/* From here on SIGHUP, SIGINT, SIGQUIT and SIGTERM are errors of the step that they meet, unless they are ignored. */
+void interrupt_begin(void);
+/* They wait until the end: what has been acquired is being given back. */
+void interrupt_defer(void);
+void interrupt_end(void);
+/* -EINTR when one of them has come. */
+int interrupt_check(struct err *err);
+/* poll(2), which they end with EINTR. */
+int interrupt_poll(struct pollfd *fds, nfds_t count, int msec);
 
 /* ---- explain.c ---- */
 /* A step of `create` has failed. If one of the sandbox's processes has died, err becomes that. */

@@ -149,6 +149,7 @@ int main(int argc, char **argv) {
     /* Every mode is given explicitly; the caller's mask must not make a pid file unreadable. */
     (void)umask(022);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* RLIMIT_FSIZE: the write fails, and what was begun is undone */
 
     struct cli cli = {0};
     struct err err = {0};

@@ -1,0 +1,135 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What ends a command early leaves nothing: Ctrl-C and its kind, a limit of the caller's, a monitor that does not answer.
+load ../lib/common
+
+setup_file() { setup_minka; }
+setup() {
+    remember
+    new_bundle
+    set_args sleep 1000
+    id=$(new_id)
+}
+teardown() {
+    exec 9>&- || true
+    delete_all
+}
+
+# timeout(1), since a shell's background jobs have SIGINT ignored.
+interrupt_with() { # SIGNAL SECONDS MINKA-ARGUMENT...
+    local signal=$1 seconds=$2
+    shift 2
+    run timeout -k 60 -s "$signal" "$seconds" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" "$@" </dev/null
+    echo "$signal after $seconds: $output"
+    [ "$status" -eq 124 ]
+    [ "${#lines[@]}" -le 1 ]
+}
+
+@test "interrupt: Ctrl-C at moments all over the start" {
+    local delay
+    for delay in 0.03 0.1 0.3 0.6 0.9; do
+        interrupt_with INT $delay create --bundle "$BUNDLE" "$id"
+        [[ -z $output || $output == *"interrupted by signal 2"* ]]
+        nothing_left
+    done
+}
+
+@test "interrupt: SIGTERM and SIGHUP during run" {
+    interrupt_with TERM 0.5 run --bundle "$BUNDLE" "$id"
+    nothing_left
+    interrupt_with HUP 0.5 run --bundle "$BUNDLE" "$id"
+    nothing_left
+}
+
+@test "interrupt: a hook that hangs is ended, and poststop hooks run" {
+    cat >"$BUNDLE/hang" <<EOF
+#!/bin/sh
+exec sleep 1000
+EOF
+    cat >"$BUNDLE/poststop" <<EOF
+#!/bin/sh
+sleep 1
+touch $BATS_TEST_TMPDIR/poststop
+EOF
+    chmod +x "$BUNDLE/hang" "$BUNDLE/poststop"
+    # shellcheck disable=SC2016 # jq's own variable
+    edit_config --arg dir "$BUNDLE" '.hooks = {createRuntime: [{path: "\($dir)/hang"}], poststop: [{path: "\($dir)/poststop"}]}'
+    interrupt_with INT 5 create --bundle "$BUNDLE" "$id"
+    [[ $output == *"interrupted during the createRuntime hook"* ]]
+    [ -e "$BATS_TEST_TMPDIR/poststop" ]
+    nothing_left
+}
+
+@test "interrupt: who has the signal ignored is not interrupted" {
+    set_args sh -c 'exit 7'
+    "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id" </dev/null & # a background job has SIGINT ignored
+    local command=$! code=0
+    sleep 0.5
+    kill -INT "$command"
+    wait "$command" || code=$?
+    [ "$code" -eq 7 ]
+    nothing_left
+}
+
+@test "limits: too few descriptors or bytes for a file, at any step" {
+    local files
+    for files in 12 16 20 24 28 32; do
+        run bash -c "ulimit -n $files && exec '$MINKA' --config '$CONFIG' --root '$MINKA_ROOT' create --bundle '$BUNDLE' '$id'" </dev/null
+        echo "$files: $output"
+        [ "$status" -eq 0 ] && minka delete --force "$id"
+        nothing_left
+    done
+    run bash -c "ulimit -f 0 && exec '$MINKA' --config '$CONFIG' --root '$MINKA_ROOT' create --bundle '$BUNDLE' '$id'" </dev/null
+    [ "$status" -eq 1 ]
+    nothing_left
+}
+
+# Connect until the monitor takes no more, and stay for a while.
+crowd() { # SECONDS [COUNT]
+    python3 - "$MINKA_ROOT/$id" "$@" <<'EOF'
+import os, socket, sys, time
+os.chdir(sys.argv[1])
+held = []
+for _ in range(int(sys.argv[3]) if len(sys.argv) > 3 else 1000):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.setblocking(False)
+    try:
+        s.connect("control.sock")
+    except BlockingIOError:
+        break
+    held.append(s)
+open("/dev/fd/9", "w").write("ready\n")
+time.sleep(float(sys.argv[2]))
+EOF
+}
+
+@test "a monitor with as many connections as it takes: the next one waits for its turn" {
+    minka create --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+    minka start "$id"
+    mkfifo "$BATS_TEST_TMPDIR/ready"
+    exec 9<>"$BATS_TEST_TMPDIR/ready"
+    crowd 3 64 &
+    local crowd=$!
+    read -r -t 20 -u 9
+    minka kill "$id" KILL
+    wait "$crowd"
+    wait_for 20 is_status "$id" stopped
+    minka delete "$id"
+    nothing_left
+}
+
+@test "a monitor that accepts nobody: every command ends, and delete --force gives everything back" {
+    minka create --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+    mkfifo "$BATS_TEST_TMPDIR/ready"
+    exec 9<>"$BATS_TEST_TMPDIR/ready"
+    kill -STOP "$(jq .monitor.pid "$MINKA_ROOT/$id/state.json")"
+    crowd 60 &
+    local crowd=$!
+    read -r -t 20 -u 9
+    run timeout 30 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" kill "$id" TERM
+    [ "$status" -eq 1 ]
+    [[ $output == *"has not answered"* ]]
+    timeout 50 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" delete --force "$id"
+    kill "$crowd"
+    nothing_left
+}
