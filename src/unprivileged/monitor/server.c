@@ -54,7 +54,8 @@ static void close_connection(struct connection *c) {
             *p = c->next;
             break;
         }
-    s->n_connections--;
+    if (s->n_connections-- == CONNECTIONS_MAX)
+        (void)loop_source_set_events(s->listen_source, EPOLLIN);
     (void)loop_source_free(c->source);
     if (!is_setup)
         close_fd(&c->fd);
@@ -251,8 +252,11 @@ static void on_listen(void *data, uint32_t events) {
         return;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.uid != s->config.owner)
         return;
-    if (s->n_connections < CONNECTIONS_MAX && add_connection(s, fd, false) == 0)
+    if (add_connection(s, fd, false) == 0)
         (void)take_fd(&fd);
+    /* The next one waits in the backlog: dropped, it would take the container for ended. */
+    if (s->n_connections >= CONNECTIONS_MAX)
+        (void)loop_source_set_events(s->listen_source, 0);
 }
 
 int server_new(const struct server_config *config, struct server **ret, struct err *err) {
