@@ -539,7 +539,7 @@ static void test_failures_leave_nothing(void **state) {
 static int write_marker(void *data, struct err *err) {
     (void)data;
     int fd = open("/marker", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    return fd < 0 ? confine_errno(err, "no marker") : 0;
+    return fd < 0 ? err_errno_name(err, "no marker") : 0;
 }
 
 /* A process that went into a mount namespace of its own must not lead the privileged helper there. */

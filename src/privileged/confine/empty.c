@@ -39,7 +39,7 @@ static int open_mount_namespace(int pidfd, struct err *err) {
     _cleanup_close_ int owner = ioctl(ns, NS_GET_USERNS);
     struct stat theirs, ours;
     if (owner < 0 || fstat(owner, &theirs) < 0 || stat("/proc/self/ns/user", &ours) < 0)
-        return confine_errno(err, "cannot see who owns the process's mount namespace");
+        return err_errno_name(err, "cannot see who owns the process's mount namespace");
     if (theirs.st_dev != ours.st_dev || theirs.st_ino != ours.st_ino)
         return err_set(err, EXDEV, "the process has left the mount namespace that it was started in");
     return take_fd(&ns);
@@ -56,7 +56,7 @@ _Noreturn static void helper(int ns, int report, const struct job *job) {
     struct err err = {0};
     int r = setns(ns, CLONE_NEWNS); /* root and working directory too: setns(2) */
     if (r < 0)
-        r = confine_errno(&err, "cannot enter the process's mount namespace");
+        r = err_errno_name(&err, "cannot enter the process's mount namespace");
     else
         r = job->fn(job->data, &err);
     if (r >= 0)
@@ -88,11 +88,11 @@ static int run_job(int pidfd, const struct job *job, struct err *err) {
         return ns;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return confine_errno(err, "cannot make a socket pair");
+        return err_errno_name(err, "cannot make a socket pair");
     _cleanup_close_ int in = pair[0], out = pair[1];
     pid_t pid = fork();
     if (pid < 0)
-        return confine_errno(err, "cannot make a helper process");
+        return err_errno_name(err, "cannot make a helper process");
     if (pid == 0)
         helper(ns, out, job);
     close_fd(&out);
@@ -121,7 +121,7 @@ static int open_view(void *data, struct err *err) {
     struct view *v = data;
     v->fds[0] = openat(v->proc, "thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
     v->fds[1] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return v->fds[0] < 0 || v->fds[1] < 0 ? confine_errno(err, "cannot look at the process's mounts") : 0;
+    return v->fds[0] < 0 || v->fds[1] < 0 ? err_errno_name(err, "cannot look at the process's mounts") : 0;
 }
 
 int confine_view(pid_t pid, int *ret_mountinfo, int *ret_root, struct err *err) {
@@ -130,7 +130,7 @@ int confine_view(pid_t pid, int *ret_mountinfo, int *ret_root, struct err *err) 
         return err_set(err, ESRCH, "the process has ended");
     _cleanup_close_ int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (proc < 0)
-        return confine_errno(err, "cannot open /proc");
+        return err_errno_name(err, "cannot open /proc");
     struct view v = {.proc = proc, .fds = {-EBADF, -EBADF}};
     int r = run_job(pidfd, &(struct job){.fn = open_view, .data = &v, .fds = v.fds, .n_fds = 2}, err);
     if (r < 0) {
@@ -179,7 +179,7 @@ static int remove_names(const struct confine_plan *plan, int dir, const char *pa
     int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_closedir_ DIR *entries = copy < 0 ? NULL : fdopendir(copy);
     if (!entries)
-        return confine_errno(err, "cannot list %s/", path);
+        return err_errno_name(err, "cannot list %s/", path);
     for (struct dirent *e; (e = readdir(entries));) {
         char below[PATH_MAX];
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
@@ -197,7 +197,7 @@ static int remove_names(const struct confine_plan *plan, int dir, const char *pa
                 continue;
         }
         if (unlinkat(dir, e->d_name, sub >= 0 ? AT_REMOVEDIR : 0) < 0)
-            return confine_errno(err, "cannot remove %s from the jail", below);
+            return err_errno_name(err, "cannot remove %s from the jail", below);
     }
     return 0;
 }
@@ -209,17 +209,17 @@ static int remove_names(const struct confine_plan *plan, int dir, const char *pa
 static int empty_root(const struct confine_plan *plan, struct err *err) {
     _cleanup_close_ int root = (int)syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     if (root < 0)
-        return confine_errno(err, "cannot take the jail's root");
+        return err_errno_name(err, "cannot take the jail's root");
     struct mount_attr writable = {.attr_clr = MOUNT_ATTR_RDONLY};
     if (mount_setattr(root, "", AT_EMPTY_PATH, &writable, sizeof writable) < 0)
-        return confine_errno(err, "cannot write into the jail's root");
+        return err_errno_name(err, "cannot write into the jail's root");
     int r = remove_names(plan, root, "", 0, err);
     if (r < 0)
         return r;
     struct mount_attr sealed = {.attr_set =
                                     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
     if (mount_setattr(AT_FDCWD, "/", 0, &sealed, sizeof sealed) < 0)
-        return confine_errno(err, "cannot seal the jail's root");
+        return err_errno_name(err, "cannot seal the jail's root");
     return 0;
 }
 
@@ -230,7 +230,7 @@ static int empty_inside(void *data, struct err *err) {
         if (strcmp(point, "/") == 0 || stays(e->plan, point))
             continue;
         if (umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-            return confine_errno(err, "cannot detach %s", point);
+            return err_errno_name(err, "cannot detach %s", point);
     }
     return empty_root(e->plan, err);
 }

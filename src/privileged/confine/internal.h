@@ -9,12 +9,6 @@
 
 #include <limits.h>
 
-/*
- * Like err_errno(), but with the errno's name ("EPERM") instead of its sentence: engines take an error that contains
- * "permission denied" for one about the container's own command.
- */
-int confine_errno(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
-
 /* Whether a plan makes sense. -EINVAL with a sentence. */
 int confine_plan_check(const struct confine_plan *plan, struct err *err);
 

@@ -24,21 +24,21 @@
 static int new_mount(const char *type, const char *const *options, unsigned attributes, struct err *err) {
     _cleanup_close_ int fs = fsopen(type, FSOPEN_CLOEXEC);
     if (fs < 0)
-        return confine_errno(err, "cannot open the file system %s", type);
+        return err_errno_name(err, "cannot open the file system %s", type);
     for (const char *const *o = options; o && o[0]; o += 2)
         if (fsconfig(fs, FSCONFIG_SET_STRING, o[0], o[1], 0) < 0)
-            return confine_errno(err, "cannot set %s=%s of a %s", o[0], o[1], type);
+            return err_errno_name(err, "cannot set %s=%s of a %s", o[0], o[1], type);
     if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-        return confine_errno(err, "cannot make a %s", type);
+        return err_errno_name(err, "cannot make a %s", type);
     int mount = fsmount(fs, FSMOUNT_CLOEXEC, attributes);
-    return mount < 0 ? confine_errno(err, "cannot mount a %s", type) : mount;
+    return mount < 0 ? err_errno_name(err, "cannot mount a %s", type) : mount;
 }
 
 /* The directory that target is in, made as needed; never through a symlink. *ret_name points into target. */
 static int open_parent(int jail, const char *target, const char **ret_name, struct err *err) {
     _cleanup_close_ int dir = fcntl(jail, F_DUPFD_CLOEXEC, 3);
     if (dir < 0)
-        return confine_errno(err, "cannot copy a descriptor");
+        return err_errno_name(err, "cannot copy a descriptor");
     const char *part = target + 1;
     for (const char *slash; (slash = strchr(part, '/')); part = slash + 1) {
         char name[NAME_MAX + 1];
@@ -46,10 +46,10 @@ static int open_parent(int jail, const char *target, const char **ret_name, stru
             return err_set(err, ENAMETOOLONG, "a name in %s is too long", target);
         (void)snprintf(name, sizeof name, "%.*s", (int)(slash - part), part);
         if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
-            return confine_errno(err, "cannot make %s in the jail, for %s", name, target);
+            return err_errno_name(err, "cannot make %s in the jail, for %s", name, target);
         int next = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (next < 0)
-            return confine_errno(err, "cannot enter %s in the jail, for %s", name, target);
+            return err_errno_name(err, "cannot enter %s in the jail, for %s", name, target);
         close_fd(&dir);
         dir = next;
     }
@@ -61,12 +61,12 @@ static int open_parent(int jail, const char *target, const char **ret_name, stru
 static int attach(int tree, int parent, const char *name, const char *target, struct err *err) {
     struct stat st;
     if (fstat(tree, &st) < 0)
-        return confine_errno(err, "cannot stat what is to be mounted at %s", target);
+        return err_errno_name(err, "cannot stat what is to be mounted at %s", target);
     int r = S_ISDIR(st.st_mode) ? mkdirat(parent, name, 0755) : mknodat(parent, name, S_IFREG | 0444, 0);
     if (r < 0 && errno != EEXIST)
-        return confine_errno(err, "cannot make the mount point %s", target);
+        return err_errno_name(err, "cannot make the mount point %s", target);
     if (move_mount(tree, "", parent, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-        return confine_errno(err, "cannot mount at %s", target);
+        return err_errno_name(err, "cannot mount at %s", target);
     return 0;
 }
 
@@ -78,14 +78,14 @@ static int clone_tree(const struct confine_mount *m, const char *path, bool devi
             ? fcntl(m->source_fd, F_DUPFD_CLOEXEC, 3)
             : (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive);
     if (tree < 0)
-        return confine_errno(err, "cannot take %s for %s", path ? path : "a tree", m->target);
+        return err_errno_name(err, "cannot take %s for %s", path ? path : "a tree", m->target);
     struct mount_attr attributes = {
         .attr_set = MOUNT_ATTR_NOSUID | (device ? 0 : MOUNT_ATTR_NODEV) | (m->writable ? 0 : MOUNT_ATTR_RDONLY) |
                     (m->executable ? 0 : MOUNT_ATTR_NOEXEC),
         .propagation = MS_PRIVATE,
     };
     if (mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &attributes, sizeof attributes) < 0)
-        return confine_errno(err, "cannot restrict %s", m->target);
+        return err_errno_name(err, "cannot restrict %s", m->target);
     return take_fd(&tree);
 }
 
@@ -102,13 +102,13 @@ static int place_node(const struct confine_plan *plan, const struct confine_moun
                       struct err *err) {
     if (mknodat(parent, name, S_IFCHR | 0600, m->source_dev) == 0) {
         if (fchownat(parent, name, plan->uid, plan->gid, AT_SYMLINK_NOFOLLOW) < 0)
-            return confine_errno(err, "cannot give %s to its user", m->target);
+            return err_errno_name(err, "cannot give %s to its user", m->target);
         if (fchmodat(parent, name, 0600, 0) < 0)
-            return confine_errno(err, "cannot set the mode of %s", m->target);
+            return err_errno_name(err, "cannot set the mode of %s", m->target);
         return 0;
     }
     if (errno != EPERM)
-        return confine_errno(err, "cannot make the device node %s", m->target);
+        return err_errno_name(err, "cannot make the device node %s", m->target);
     const char *host = m->source ? m->source : m->target;
     _cleanup_close_ int tree = clone_tree(m, host, true, err);
     if (tree < 0)
@@ -134,19 +134,19 @@ static int place_copy(const struct confine_plan *plan, int file, int parent, con
     struct stat st;
     _cleanup_close_ int copy = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0700);
     if (copy < 0 || fstat(file, &st) < 0)
-        return confine_errno(err, "cannot copy %s", name);
+        return err_errno_name(err, "cannot copy %s", name);
     for (off_t at = 0; at < st.st_size;) {
         ssize_t n = sendfile(copy, file, &at, (size_t)(st.st_size - at));
         if (n < 0)
-            return confine_errno(err, "cannot copy %s", name);
+            return err_errno_name(err, "cannot copy %s", name);
         if (n == 0)
             return err_set(err, EIO, "%s became shorter while it was copied", name);
     }
     uint32_t owner;
     if (confine_stranger(plan, &owner) && fchown(copy, owner, owner) < 0)
-        return confine_errno(err, "cannot set the owner of the copy of %s", name);
+        return err_errno_name(err, "cannot set the owner of the copy of %s", name);
     if (fchmod(copy, 0111) < 0)
-        return confine_errno(err, "cannot set the mode of the copy of %s", name);
+        return err_errno_name(err, "cannot set the mode of the copy of %s", name);
     return 0;
 }
 
@@ -161,17 +161,18 @@ static int place(const struct confine_plan *plan, const struct confine_mount *m,
         if (strcmp(m->target, unreadable) == 0 && m->source) {
             _cleanup_close_ int file = open(m->source, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
             if (file < 0)
-                return confine_errno(err, "cannot open %s", m->source);
+                return err_errno_name(err, "cannot open %s", m->source);
             return place_copy(plan, file, parent, name, err);
         }
         return place_bind(m, parent, name, err);
     case CONFINE_MOUNT_NODE:
         return place_node(plan, m, parent, name, err);
     case CONFINE_MOUNT_SYMLINK:
-        return symlinkat(m->source, parent, name) < 0 ? confine_errno(err, "cannot make the symlink %s", m->target) : 0;
+        return symlinkat(m->source, parent, name) < 0 ? err_errno_name(err, "cannot make the symlink %s", m->target)
+                                                      : 0;
     case CONFINE_MOUNT_DIR:
         return mkdirat(parent, name, 0755) < 0 && errno != EEXIST
-                   ? confine_errno(err, "cannot make the directory %s", m->target)
+                   ? err_errno_name(err, "cannot make the directory %s", m->target)
                    : 0;
     case CONFINE_MOUNT_TMPFS:
     case CONFINE_MOUNT_PROC:
@@ -190,7 +191,7 @@ static int hide_executable(const struct confine_plan *plan, int jail, int *execu
     if (*executable_fd < 0)
         return 0;
     if (fstat(*executable_fd, &st) < 0)
-        return confine_errno(err, "cannot stat its program");
+        return err_errno_name(err, "cannot stat its program");
     if (st.st_uid != plan->uid && st.st_gid != plan->gid && !(st.st_mode & S_IROTH))
         return 0;
     _cleanup_free_ char *path = NULL;
@@ -198,13 +199,13 @@ static int hide_executable(const struct confine_plan *plan, int jail, int *execu
         return err_set(err, ENOMEM, "out of memory");
     _cleanup_close_ int file = open(path, O_RDONLY | O_CLOEXEC); /* may have been O_PATH */
     if (file < 0)
-        return confine_errno(err, "cannot read its program");
+        return err_errno_name(err, "cannot read its program");
     int r = place_copy(plan, file, jail, name, err);
     if (r < 0)
         return r;
     int copy = openat(jail, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (copy < 0 || unlinkat(jail, name, 0) < 0)
-        return confine_errno(err, "cannot open the copy of its program");
+        return err_errno_name(err, "cannot open the copy of its program");
     *executable_fd = copy;
     return 0;
 }
@@ -226,13 +227,13 @@ int confine_enter_jail(const struct confine_plan *plan, int *executable_fd, stru
         return r;
     /* Nothing may travel back to the host: mount_namespaces(7), and pivot_root(2) refuses shared parents. */
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-        return confine_errno(err, "cannot make its mounts private");
+        return err_errno_name(err, "cannot make its mounts private");
     _cleanup_close_ int jail = new_jail(plan, err);
     if (jail < 0)
         return jail;
     /* On top of the root directory, which every mount namespace has; this process still sees what lies below. */
     if (move_mount(jail, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-        return confine_errno(err, "cannot mount its root");
+        return err_errno_name(err, "cannot mount its root");
     mode_t mask = umask(0);
     for (size_t i = 0; r == 0 && i < plan->n_mounts; i++)
         r = place(plan, &plan->mounts[i], jail, unreadable, err);
@@ -243,11 +244,11 @@ int confine_enter_jail(const struct confine_plan *plan, int *executable_fd, stru
         return r;
     struct mount_attr readonly = {.attr_set = MOUNT_ATTR_RDONLY};
     if (mount_setattr(jail, "", AT_EMPTY_PATH, &readonly, sizeof readonly) < 0)
-        return confine_errno(err, "cannot make its root read-only");
+        return err_errno_name(err, "cannot make its root read-only");
     /* pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one and is taken off. */
     if (fchdir(jail) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
-        return confine_errno(err, "cannot enter its root");
+        return err_errno_name(err, "cannot enter its root");
     if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-        return confine_errno(err, "cannot leave the host's root");
+        return err_errno_name(err, "cannot leave the host's root");
     return 0;
 }

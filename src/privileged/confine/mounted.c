@@ -80,7 +80,7 @@ int confine_list_mounts(int mountinfo, struct confine_mounted **ret, size_t *ret
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return confine_errno(err, "cannot read the mounts of the process");
+            return err_errno_name(err, "cannot read the mounts of the process");
         if (n == 0)
             break;
         content.length += (size_t)n;

@@ -10,7 +10,6 @@
 #include <cap-ng.h>
 #include <elf.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <string.h>
 
 void confine_plan_init(struct confine_plan *plan, const char *role, uid_t uid, gid_t gid) {
@@ -41,17 +40,6 @@ struct confine_mount *confine_plan_add_mount(struct confine_plan *plan, enum con
     struct confine_mount *m = &plan->mounts[plan->n_mounts++];
     *m = (struct confine_mount){.kind = kind, .source = source, .source_fd = -EBADF, .target = target};
     return m;
-}
-
-int confine_errno(struct err *err, const char *format, ...) {
-    int code = errno ? errno : EIO;
-    char text[ERR_TEXT_MAX];
-    va_list ap;
-    va_start(ap, format);
-    (void)vsnprintf(text, sizeof text, format, ap);
-    va_end(ap);
-    const char *name = strerrorname_np(code);
-    return err_set(err, code, "%s (%s)", text, name ? name : "unknown error");
 }
 
 bool confine_map_inside(const struct confine_plan *plan, uint32_t outside, uint32_t *ret_inside) {
@@ -211,7 +199,7 @@ int confine_unreadable_target(const struct confine_plan *plan, char ret[PATH_MAX
         return err_set(err, EINVAL, "%s is not among the files of its jail", plan->executable);
     _cleanup_close_ int fd = open(m->source, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return confine_errno(err, "cannot open %s", m->source);
+        return err_errno_name(err, "cannot open %s", m->source);
     char interpreter[PATH_MAX];
     int r = read_interpreter(fd, interpreter);
     if (r < 0)

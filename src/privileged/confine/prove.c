@@ -21,7 +21,7 @@ static int read_proc(const struct confine_subject *s, const char *name, char **r
     if (r == 0)
         return 0;
     errno = -r;
-    return confine_errno(err, "cannot read /proc/%d/%s", s->pid, name);
+    return err_errno_name(err, "cannot read /proc/%d/%s", s->pid, name);
 }
 
 /* The value of "key:" in /proc/PID/status, a new string without the leading tab. */
@@ -106,7 +106,7 @@ static int stat_namespace(const struct confine_subject *s, const char *name, str
     (void)snprintf(path, sizeof path, "ns/%s", name);
     (void)snprintf(own, sizeof own, "/proc/self/ns/%s", name);
     if (fstatat(s->proc, path, theirs, 0) < 0 || stat(own, ours) < 0)
-        return confine_errno(err, "cannot compare its %s namespace", name);
+        return err_errno_name(err, "cannot compare its %s namespace", name);
     return 0;
 }
 
@@ -118,7 +118,7 @@ static int stat_related(const struct confine_subject *s, const char *name, unsig
     _cleanup_close_ int ns = openat(s->proc, path, O_RDONLY | O_CLOEXEC);
     _cleanup_close_ int related = ns < 0 ? -EBADF : ioctl(ns, which);
     if (related < 0 || fstat(related, ret) < 0)
-        return confine_errno(err, "cannot see what its %s namespace belongs to", name);
+        return err_errno_name(err, "cannot see what its %s namespace belongs to", name);
     return 0;
 }
 
@@ -132,7 +132,7 @@ static int prove_new_namespace(const struct confine_subject *s, const char *name
     if (r < 0)
         return r;
     if (stat("/proc/self/ns/user", &our_user) < 0)
-        return confine_errno(err, "cannot see its own user namespace");
+        return err_errno_name(err, "cannot see its own user namespace");
     return is_same(&owner, &our_user) ? 0 : err_set(err, EPERM, "it owns its %s namespace", name);
 }
 
@@ -154,7 +154,7 @@ static int prove_network(const struct confine_subject *s, struct err *err) {
     if (r < 0)
         return r;
     if (fstat(s->plan->net_namespace_fd, &wanted) < 0)
-        return confine_errno(err, "cannot stat the network namespace to join");
+        return err_errno_name(err, "cannot stat the network namespace to join");
     return is_same(&theirs, &wanted) ? 0 : err_set(err, EPERM, "it is in another network namespace than planned");
 }
 
@@ -228,7 +228,7 @@ static int prove_undumpable(const struct confine_subject *s, struct err *err) {
     if (s->plan->uid == 0 || !confine_stranger(s->plan, &stranger))
         return 0;
     if (fstatat(s->proc, "environ", &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return confine_errno(err, "cannot see whether it is dumpable");
+        return err_errno_name(err, "cannot see whether it is dumpable");
     return st.st_uid == 0 ? 0 : err_set(err, EPERM, "it is dumpable");
 }
 
@@ -255,7 +255,7 @@ static int prove_descriptor(const struct confine_subject *s, int number, struct 
             continue;
         (void)snprintf(path, sizeof path, "fd/%d", number);
         if (fstatat(s->proc, path, &theirs, 0) < 0 || fstat(s->plan->fds[i].fd, &ours) < 0)
-            return confine_errno(err, "cannot compare its descriptor %d", number);
+            return err_errno_name(err, "cannot compare its descriptor %d", number);
         return is_same(&theirs, &ours) ? 0 : err_set(err, EPERM, "its descriptor %d is another than planned", number);
     }
     return err_set(err, EPERM, "its descriptor %d is not in the plan", number);
@@ -268,7 +268,7 @@ static int prove_descriptors(const struct confine_subject *s, struct err *err) {
     int fds = openat(s->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_closedir_ DIR *entries = fds < 0 ? NULL : fdopendir(fds);
     if (!entries)
-        return confine_errno(err, "cannot list its descriptors");
+        return err_errno_name(err, "cannot list its descriptors");
     size_t planned = 0;
     for (struct dirent *e; (e = readdir(entries));) {
         uint64_t number;

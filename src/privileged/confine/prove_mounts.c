@@ -72,7 +72,7 @@ static int open_view(const struct confine_subject *s, int *ret_mountinfo, int *r
         return confine_view(s->pid, ret_mountinfo, ret_root, err);
     *ret_mountinfo = openat(s->proc, "mountinfo", O_RDONLY | O_CLOEXEC);
     *ret_root = openat(s->proc, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return *ret_mountinfo < 0 || *ret_root < 0 ? confine_errno(err, "cannot look at its mounts") : 0;
+    return *ret_mountinfo < 0 || *ret_root < 0 ? err_errno_name(err, "cannot look at its mounts") : 0;
 }
 
 int confine_prove_mounts(const struct confine_subject *s, struct err *err) {
@@ -99,7 +99,7 @@ int confine_prove_emptied(const struct confine_subject *s, struct err *err) {
         return r;
     _cleanup_closedir_ DIR *entries = fdopendir(root);
     if (!entries)
-        return confine_errno(err, "cannot list its root");
+        return err_errno_name(err, "cannot list its root");
     root = -EBADF; /* the directory's now */
     for (struct dirent *e; (e = readdir(entries));) {
         bool wanted = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;

@@ -83,7 +83,7 @@ static void tell_failure(const struct confine_plan *plan, int sock, const char *
     if (ended || failed == ESRCH || failed == ENOMEM) /* ENOMEM: clone(2) */
         (void)err_set(&message.error, ESRCH, "the process whose pid namespace it shall be in has ended");
     else
-        (void)confine_errno(&message.error, "%s", what);
+        (void)err_errno_name(&message.error, "%s", what);
     (void)send_with_fds(sock, &message, sizeof message, NULL, 0);
 }
 
@@ -146,7 +146,7 @@ static pid_t make_process(const struct confine_plan *plan, int sockets[2], int *
     bool direct = plan->pid_namespace == CONFINE_PID_NEW;
     pid_t pid = clone_child(direct ? CLONE_NEWPID : 0, plan->cgroup_fd, ret_pidfd);
     if (pid < 0)
-        return confine_errno(err, "cannot make a process");
+        return err_errno_name(err, "cannot make a process");
     if (pid > 0)
         return pid;
     close_fd(&sockets[0]); /* or it would not see the parent's end */
@@ -203,7 +203,7 @@ static int write_maps(const struct confine_plan *plan, pid_t pid, struct err *er
         int r = map ? write_kernel_file(AT_FDCWD, path, map) : -ENOMEM;
         if (r < 0) {
             errno = -r;
-            return confine_errno(err, "cannot write the %s of its user namespace", files[i]);
+            return err_errno_name(err, "cannot write the %s of its user namespace", files[i]);
         }
     }
     return 0;
@@ -255,7 +255,7 @@ static int await_intermediate(struct start *s, int *intermediate_pidfd, struct e
         (void)pidfd_send_signal(*intermediate_pidfd, SIGKILL, NULL, 0);
     while (waitid(P_PIDFD, (id_t)*intermediate_pidfd, &info, WEXITED) < 0)
         if (errno != EINTR)
-            return confine_errno(err, "cannot wait for the process that started it");
+            return err_errno_name(err, "cannot wait for the process that started it");
     close_fd(intermediate_pidfd);
     if (r == 0 && s->pidfd < 0)
         r = err_set(err, EPROTO, "it has no pidfd");
@@ -292,10 +292,10 @@ int confine_spawn(const struct confine_plan *plan, pid_t *ret_pid, int *ret_pidf
     struct start s = {.plan = plan, .pidfd = -EBADF};
     int r = confine_plan_check(plan, &why);
     if (r == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
-        r = confine_errno(&why, "cannot make a socket pair");
+        r = err_errno_name(&why, "cannot make a socket pair");
     struct timeval deadline = {.tv_sec = ANSWER_SECONDS};
     if (r == 0 && setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline) < 0)
-        r = confine_errno(&why, "cannot set a deadline");
+        r = err_errno_name(&why, "cannot set a deadline");
     if (r == 0) {
         s.socket = sockets[0];
         r = start_process(&s, sockets, &why);

@@ -67,7 +67,7 @@ static int stage_signals(struct child *c, struct err *err) {
     sigset_t all;
     sigfillset(&all);
     if (c->plan->signals_blocked && sigprocmask(SIG_SETMASK, &all, NULL) < 0)
-        return confine_errno(err, "cannot block its signals");
+        return err_errno_name(err, "cannot block its signals");
     (void)umask(0077);
     return 0;
 }
@@ -78,9 +78,9 @@ static int stage_signals(struct child *c, struct err *err) {
  */
 static int stage_session(struct child *c, struct err *err) {
     if (setsid() < 0)
-        return confine_errno(err, "cannot make a session");
+        return err_errno_name(err, "cannot make a session");
     if (c->plan->controlling_terminal >= 0 && ioctl(c->plan->controlling_terminal, TIOCSCTTY, 0) < 0)
-        return confine_errno(err, "cannot make the pty its controlling terminal");
+        return err_errno_name(err, "cannot make the pty its controlling terminal");
     return 0;
 }
 
@@ -92,11 +92,11 @@ static int stage_session(struct child *c, struct err *err) {
 static int stage_namespaces(struct child *c, struct err *err) {
     bool own_net = c->plan->net_namespace == CONFINE_NET_NEW;
     if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | (own_net ? CLONE_NEWNET : 0)) < 0)
-        return confine_errno(err, "cannot make namespaces");
+        return err_errno_name(err, "cannot make namespaces");
     if (!own_net && setns(c->plan->net_namespace_fd, CLONE_NEWNET) < 0)
-        return confine_errno(err, "cannot join the network namespace");
+        return err_errno_name(err, "cannot join the network namespace");
     if (sethostname("minka", strlen("minka")) < 0 || setdomainname("", 0) < 0)
-        return confine_errno(err, "cannot set the host name of its uts namespace");
+        return err_errno_name(err, "cannot set the host name of its uts namespace");
     return 0;
 }
 
@@ -113,7 +113,7 @@ static int close_between(int first, int last, struct err *err) {
     if (first > last)
         return 0;
     if (close_range((unsigned)first, (unsigned)last, 0) < 0)
-        return confine_errno(err, "cannot close descriptors %d to %d", first, last);
+        return err_errno_name(err, "cannot close descriptors %d to %d", first, last);
     return 0;
 }
 
@@ -128,7 +128,7 @@ static bool is_wanted(const struct confine_plan *plan, int number) {
 static int move_above(int *fd, int base, struct err *err) {
     int moved = fcntl(*fd, F_DUPFD_CLOEXEC, base);
     if (moved < 0)
-        return confine_errno(err, "cannot move descriptor %d", *fd);
+        return err_errno_name(err, "cannot move descriptor %d", *fd);
     *fd = moved;
     return 0;
 }
@@ -145,10 +145,10 @@ static int stage_descriptors(struct child *c, struct err *err) {
             base = plan->fds[i].number + 1;
     struct rlimit before, roomy;
     if (getrlimit(RLIMIT_NOFILE, &before) < 0)
-        return confine_errno(err, "cannot read the limit of open files");
+        return err_errno_name(err, "cannot read the limit of open files");
     roomy = (struct rlimit){.rlim_cur = before.rlim_max, .rlim_max = before.rlim_max};
     if (setrlimit(RLIMIT_NOFILE, &roomy) < 0)
-        return confine_errno(err, "cannot use the hard limit of open files");
+        return err_errno_name(err, "cannot use the hard limit of open files");
 
     int r = move_above(&c->socket, base, err);
     if (r == 0 && c->executable_fd >= 0)
@@ -161,7 +161,7 @@ static int stage_descriptors(struct child *c, struct err *err) {
         return r;
     for (size_t i = 0; i < plan->n_fds; i++)
         if (dup2(held[i], plan->fds[i].number) < 0)
-            return confine_errno(err, "cannot make descriptor %d", plan->fds[i].number);
+            return err_errno_name(err, "cannot make descriptor %d", plan->fds[i].number);
 
     for (int n = 0; r == 0 && n < base; n++)
         if (!is_wanted(plan, n))
@@ -177,9 +177,9 @@ static int stage_descriptors(struct child *c, struct err *err) {
     if (r == 0)
         r = close_between(low + 1, high - 1, err);
     if (r == 0 && close_range((unsigned)high + 1, ~0U, 0) < 0)
-        r = confine_errno(err, "cannot close descriptors");
+        r = err_errno_name(err, "cannot close descriptors");
     if (r == 0 && setrlimit(RLIMIT_NOFILE, &before) < 0)
-        r = confine_errno(err, "cannot restore the limit of open files");
+        r = err_errno_name(err, "cannot restore the limit of open files");
     return r;
 }
 
@@ -190,11 +190,11 @@ static int stage_descriptors(struct child *c, struct err *err) {
 static int stage_limits(struct child *c, struct err *err) {
     struct rlimit none = {0};
     if (setrlimit(RLIMIT_CORE, &none) < 0)
-        return confine_errno(err, "cannot forbid core files");
+        return err_errno_name(err, "cannot forbid core files");
     for (size_t i = 0; i < c->plan->n_rlimits; i++)
         if (setrlimit((__rlimit_resource_t)c->plan->rlimits[i].resource, &c->plan->rlimits[i].limit) < 0)
-            return confine_errno(err, "cannot set resource limit %d to %llu", c->plan->rlimits[i].resource,
-                                 (unsigned long long)c->plan->rlimits[i].limit.rlim_max);
+            return err_errno_name(err, "cannot set resource limit %d to %llu", c->plan->rlimits[i].resource,
+                                  (unsigned long long)c->plan->rlimits[i].limit.rlim_max);
     return 0;
 }
 
@@ -205,7 +205,7 @@ static int stage_limits(struct child *c, struct err *err) {
 static int stage_groups(struct child *c, struct err *err) {
     (void)c;
     if (setgroups(0, NULL) < 0 && !(errno == EPERM && confine_groups_denied()))
-        return confine_errno(err, "cannot drop supplementary groups");
+        return err_errno_name(err, "cannot drop supplementary groups");
     return 0;
 }
 
@@ -217,7 +217,7 @@ static int stage_user_namespace(struct child *c, struct err *err) {
     if (!c->plan->user_namespace)
         return 0;
     if (unshare(CLONE_NEWUSER) < 0)
-        return confine_errno(err, "cannot make a user namespace");
+        return err_errno_name(err, "cannot make a user namespace");
     struct confine_message message = {.kind = CONFINE_SAYS_WANTS_MAPS};
     int r = tell_parent(c, &message, err);
     return r < 0 ? r : await_parent(c, err);
@@ -233,7 +233,7 @@ static int set_capabilities(uint64_t set, uint64_t inheritable, struct err *err)
     }
     /* libcap-ng would look into /proc, which is not there any more. */
     if (syscall(SYS_capset, &header, data) < 0)
-        return confine_errno(err, "cannot set capabilities");
+        return err_errno_name(err, "cannot set capabilities");
     return 0;
 }
 
@@ -245,7 +245,7 @@ static int drop_bounding_set(uint64_t keep, struct err *err) {
         if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) {
             if (errno == EINVAL)
                 break; /* past the last one that this kernel knows */
-            return confine_errno(err, "cannot drop capability %d from the bounding set", capability);
+            return err_errno_name(err, "cannot drop capability %d from the bounding set", capability);
         }
     }
     return 0;
@@ -253,11 +253,11 @@ static int drop_bounding_set(uint64_t keep, struct err *err) {
 
 static int raise_ambient(const struct confine_plan *plan, struct err *err) {
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
-        return confine_errno(err, "cannot clear ambient capabilities");
+        return err_errno_name(err, "cannot clear ambient capabilities");
     for (int capability = 0; plan->ambient && capability < 64; capability++)
         if ((plan->keep_capabilities & (UINT64_C(1) << capability)) &&
             prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
-            return confine_errno(err, "cannot keep capability %d", capability);
+            return err_errno_name(err, "cannot keep capability %d", capability);
     return 0;
 }
 
@@ -268,7 +268,7 @@ static int lock_securebits(const struct confine_plan *plan, struct err *err) {
     if (!plan->keep_capabilities || plan->ambient)
         bits |= SECBIT_NOROOT;
     if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0)
-        return confine_errno(err, "cannot lock the securebits");
+        return err_errno_name(err, "cannot lock the securebits");
     if (prctl(PR_GET_SECUREBITS) != (int)bits)
         return err_set(err, EPERM, "the securebits are not what was set");
     return 0;
@@ -279,7 +279,7 @@ static int prove_identity_is_lost(const struct confine_plan *plan, uid_t uid, gi
     uid_t u[3];
     gid_t g[3], other = 0;
     if (getresuid(&u[0], &u[1], &u[2]) < 0 || getresgid(&g[0], &g[1], &g[2]) < 0)
-        return confine_errno(err, "cannot read its own ids");
+        return err_errno_name(err, "cannot read its own ids");
     for (int i = 0; i < 3; i++)
         if (u[i] != uid || g[i] != gid)
             return err_set(err, EPERM, "its ids are %u:%u instead of %u:%u", u[i], g[i], uid, gid);
@@ -310,11 +310,11 @@ static int stage_identity(struct child *c, struct err *err) {
     if (r < 0)
         return r;
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
-        return confine_errno(err, "cannot keep capabilities over the change of uid");
+        return err_errno_name(err, "cannot keep capabilities over the change of uid");
     if (setresgid(gid, gid, gid) < 0)
-        return confine_errno(err, "cannot become gid %u", gid);
+        return err_errno_name(err, "cannot become gid %u", gid);
     if (setresuid(uid, uid, uid) < 0)
-        return confine_errno(err, "cannot become uid %u", uid);
+        return err_errno_name(err, "cannot become uid %u", uid);
     r = set_capabilities(keep | UINT64_C(1) << CAP_SETPCAP, keep, err); /* SETPCAP: for the securebits only */
     if (r == 0)
         r = raise_ambient(plan, err);
@@ -334,11 +334,11 @@ static int stage_identity(struct child *c, struct err *err) {
 static int stage_no_new_privileges(struct child *c, struct err *err) {
     (void)c;
     if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS)
-        return confine_errno(err, "cannot leave the caller's session keyring");
+        return err_errno_name(err, "cannot leave the caller's session keyring");
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-        return confine_errno(err, "cannot forbid dumps");
+        return err_errno_name(err, "cannot forbid dumps");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
-        return confine_errno(err, "cannot set no_new_privs");
+        return err_errno_name(err, "cannot set no_new_privs");
     return 0;
 }
 
@@ -362,7 +362,7 @@ static int stage_execute(struct child *c, struct err *err) {
         (void)execve(plan->executable, plan->argv, plan->envp);
     else
         (void)syscall(SYS_execveat, c->executable_fd, "", plan->argv, plan->envp, AT_EMPTY_PATH);
-    return confine_errno(err, "cannot execute %s", plan->executable ? plan->executable : plan->argv[0]);
+    return err_errno_name(err, "cannot execute %s", plan->executable ? plan->executable : plan->argv[0]);
 }
 
 static const struct {

@@ -132,11 +132,11 @@ int spawn_in_cgroup(struct process *process, const char *cgroup, struct err *err
 static int make_listener(int dir, int *ret, struct err *err) {
     _cleanup_close_ int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (sock < 0)
-        return setup_errno(err, "cannot make a socket");
+        return err_errno_name(err, "cannot make a socket");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     (void)snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/control.sock", dir);
     if (bind(sock, (struct sockaddr *)&address, sizeof address) < 0 || listen(sock, 64) < 0)
-        return setup_errno(err, "cannot listen on the container's control socket");
+        return err_errno_name(err, "cannot listen on the container's control socket");
     *ret = take_fd(&sock);
     return 0;
 }
@@ -144,7 +144,7 @@ static int make_listener(int dir, int *ret, struct err *err) {
 static int make_pair(int type, int *ret_a, int *ret_b, struct err *err) {
     int pair[2];
     if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair) < 0)
-        return setup_errno(err, "cannot make a pair of sockets");
+        return err_errno_name(err, "cannot make a pair of sockets");
     *ret_a = pair[0];
     *ret_b = pair[1];
     return 0;
@@ -153,7 +153,7 @@ static int make_pair(int type, int *ret_a, int *ret_b, struct err *err) {
 static int make_pipe(int *ret_read, int *ret_write, struct err *err) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return setup_errno(err, "cannot make a pipe");
+        return err_errno_name(err, "cannot make a pipe");
     *ret_read = ends[0];
     *ret_write = ends[1];
     return 0;

@@ -21,11 +21,11 @@ static int not_running(struct err *err) {
 int setup_connect(int dir, int *ret_socket, struct err *err) {
     _cleanup_close_ int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (sock < 0)
-        return setup_errno(err, "cannot make a socket");
+        return err_errno_name(err, "cannot make a socket");
     /* A monitor that has stopped accepting must not hold us: connect(2) to a full backlog waits this long, unix(7). */
     const struct timeval deadline = {.tv_sec = CONNECT_DEADLINE_SEC};
     if (setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline) < 0)
-        return setup_errno(err, "cannot set a deadline for the sandbox's monitor");
+        return err_errno_name(err, "cannot set a deadline for the sandbox's monitor");
     /* Through the directory's descriptor: sun_path has room for 107 bytes only. */
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     (void)snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/control.sock", dir);
@@ -33,7 +33,7 @@ int setup_connect(int dir, int *ret_socket, struct err *err) {
         return errno == ENOENT || errno == ECONNREFUSED ? not_running(err)
                : errno == EAGAIN ? err_set(err, ETIMEDOUT, "the sandbox's monitor has not answered within %d seconds",
                                            CONNECT_DEADLINE_SEC)
-                                 : setup_errno(err, "cannot connect to the sandbox's monitor");
+                                 : err_errno_name(err, "cannot connect to the sandbox's monitor");
     *ret_socket = take_fd(&sock);
     return 0;
 }
@@ -55,7 +55,7 @@ static int await_readable(int sock, unsigned deadline_sec, struct err *err) {
         if (n > 0)
             return 0;
         if (n < 0 && errno != EINTR)
-            return setup_errno(err, "cannot wait for the sandbox's monitor");
+            return err_errno_name(err, "cannot wait for the sandbox's monitor");
         int r = n < 0 ? interrupt_check(err) : 0;
         if (r < 0)
             return r;
@@ -75,7 +75,7 @@ int setup_receive(int sock, unsigned op, unsigned deadline_sec, struct control_r
     if (n == 0 || (n < 0 && errno == ECONNRESET))
         return not_running(err);
     if (n < 0)
-        return setup_errno(err, "cannot receive from the sandbox's monitor");
+        return err_errno_name(err, "cannot receive from the sandbox's monitor");
     if (control_reply_check(reply, n, op) < 0)
         return err_set(err, EBADMSG, "the sandbox's monitor gave a malformed answer");
     if (reply->status < 0)

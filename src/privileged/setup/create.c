@@ -155,7 +155,7 @@ static int make_state(struct sandbox *s, struct err *err) {
     undo_push(&s->undo, run_poststop, s);
     char root[PATH_MAX];
     if (!realpath(s->context->root, root))
-        return setup_errno(err, "cannot use the state directory %s", s->context->root);
+        return err_errno_name(err, "cannot use the state directory %s", s->context->root);
     s->owner = text_format("%s/%s", root, s->request->id);
     if (!s->owner)
         return err_set(err, ENOMEM, "out of memory");

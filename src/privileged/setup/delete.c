@@ -71,7 +71,7 @@ static int release(const struct setup_context *context, const struct state *stat
     if (r < 0)
         return r;
     if (!realpath(context->root, root) || snprintf(owner, sizeof owner, "%s/%s", root, state->id) >= (int)sizeof owner)
-        return setup_errno(err, "cannot use the state directory %s", context->root);
+        return err_errno_name(err, "cannot use the state directory %s", context->root);
     return identity_release(&range, owner, err);
 }
 

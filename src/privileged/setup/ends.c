@@ -46,7 +46,7 @@ int await_process(int pidfd, int member, int msec) {
 
 int end_process(int pidfd, int member, const char *role, struct err *err) {
     if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0U) < 0 && errno != ESRCH)
-        return setup_errno(err, "cannot kill the %s", role);
+        return err_errno_name(err, "cannot kill the %s", role);
     int r = await_process(pidfd, member, END_DEADLINE_MSEC);
     if (r < 0)
         return err_set(err, -r, "the %s does not end within 10 seconds of SIGKILL", role);

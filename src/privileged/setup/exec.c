@@ -77,7 +77,7 @@ static void kill_standin(void *data) {
 static int spawn(struct attempt *a, struct err *err) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return setup_errno(err, "cannot make a pair of sockets");
+        return err_errno_name(err, "cannot make a pair of sockets");
     a->standin_socket = pair[0];
     a->monitor_standin = pair[1];
     struct standin standin = {

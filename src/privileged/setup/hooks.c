@@ -115,7 +115,7 @@ static int judge(const struct oci_hook *hook, const char *kind, int waited, int 
 static int run_hook(const struct hook_run *run, int output, const char *kind, struct err *err) {
     pid_t pid = fork();
     if (pid < 0)
-        return setup_errno(err, "cannot start the %s hook %s", kind, run->hook->path);
+        return err_errno_name(err, "cannot start the %s hook %s", kind, run->hook->path);
     if (pid == 0)
         execute(run);
     _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -139,7 +139,7 @@ static int start_hook(const struct oci_hook *hook, const char *kind, const struc
                       const struct buf *document, int net_namespace, struct err *err) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return setup_errno(err, "cannot make a pipe");
+        return err_errno_name(err, "cannot make a pipe");
     _cleanup_close_ int output = ends[0], output_write = ends[1];
     (void)fd_set_nonblock(output, 1);
     /* A memory file, not a pipe: a hook that does not read its input must not make us wait. */
@@ -162,7 +162,7 @@ static int open_namespace(enum oci_hook_kind kind, int pid, int *ret, struct err
     char path[40];
     (void)snprintf(path, sizeof path, "/proc/%d/ns/net", pid);
     *ret = open(path, O_RDONLY | O_CLOEXEC);
-    return *ret < 0 ? setup_errno(err, "cannot open the container's network namespace") : 0;
+    return *ret < 0 ? err_errno_name(err, "cannot open the container's network namespace") : 0;
 }
 
 int setup_run_hooks(const struct oci_spec *spec, enum oci_hook_kind kind, const struct state *state, const char *status,

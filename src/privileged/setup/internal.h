@@ -69,11 +69,6 @@ struct sandbox {
 };
 
 /* ---- error.c ---- */
-/*
- * As err_errno(), but with the errno's name ("EACCES"), not its sentence: engines take "permission denied" or "no such
- * file or directory" in a message for one about the container's own command (podman libpod/oci_util.go).
- */
-int setup_errno(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
 
 /* ---- fault.c ---- */
 /* In a build with fault injection, fail the call whose number MINKA_FAIL_AT has; else nothing. */

@@ -99,7 +99,7 @@ static int find_guest(const struct setup_context *context, struct setup_machine 
 static int check_readable(const char *what, const char *path, struct err *err) {
     if (access(path, R_OK) == 0)
         return 0;
-    return setup_errno(err, "cannot read the %s %s", what, path);
+    return err_errno_name(err, "cannot read the %s %s", what, path);
 }
 
 static int find_vmm(const struct setup_context *context, const char *probe_dir, struct setup_machine *m,

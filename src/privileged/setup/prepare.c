@@ -52,7 +52,7 @@ static int find_directory(struct sandbox *s, struct err *err) {
     if (!s->rootfs || stat(s->rootfs, &st) < 0)
         return errno == ENOENT
                    ? err_set(err, ENOENT, "the root file system %s (root.path in config.json) does not exist", joined)
-                   : setup_errno(err, "cannot use the root file system %s", joined);
+                   : err_errno_name(err, "cannot use the root file system %s", joined);
     if (!S_ISDIR(st.st_mode))
         return err_set(err, ENOTDIR, "the root file system %s is not a directory; for an image file use --image",
                        joined);
@@ -88,7 +88,7 @@ static int find_image(struct sandbox *s, struct err *err) {
     s->disk = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (s->disk < 0)
         return errno == ENOENT ? err_set(err, ENOENT, "the image %s does not exist", path)
-                               : setup_errno(err, "cannot open the image %s", path);
+                               : err_errno_name(err, "cannot open the image %s", path);
     struct stat st;
     if (fstat(s->disk, &st) < 0 || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
         return err_set(err, EINVAL, "the image %s is neither a file nor a block device", path);
@@ -117,7 +117,7 @@ static int look_at_source(struct plan_host_mount *mount, struct err *err) {
     if (stat(mount->source, &st) < 0)
         return errno == ENOENT
                    ? err_set(err, ENOENT, "the source %s of a bind mount (config.json) does not exist", mount->source)
-                   : setup_errno(err, "cannot use the source %s of a bind mount", mount->source);
+                   : err_errno_name(err, "cannot use the source %s of a bind mount", mount->source);
     mount->is_file = !S_ISDIR(st.st_mode);
     return 0;
 }
@@ -172,7 +172,7 @@ static int open_net_namespace(struct sandbox *s, struct err *err) {
     if (!path)
         return 0;
     s->net_namespace = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    return s->net_namespace < 0 ? setup_errno(err, "cannot open the network namespace %s", path) : 0;
+    return s->net_namespace < 0 ? err_errno_name(err, "cannot open the network namespace %s", path) : 0;
 }
 
 int sandbox_prepare(struct sandbox *s, struct err *err) {

@@ -29,7 +29,7 @@ int open_program(const struct setup_context *context, const char *name, int *ret
 int open_null(int *ret, struct err *err) {
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (fd < 0)
-        return setup_errno(err, "cannot open /dev/null");
+        return err_errno_name(err, "cannot open /dev/null");
     *ret = fd;
     return 0;
 }
@@ -80,7 +80,7 @@ static int open_log(struct sandbox *s, int *ret, struct err *err) {
     if (!s->context->debug && !s->context->config->runtime.enable_debug)
         return 0;
     *ret = openat(s->dir, "monitor.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    return *ret < 0 ? setup_errno(err, "cannot create the monitor's log") : 0;
+    return *ret < 0 ? err_errno_name(err, "cannot create the monitor's log") : 0;
 }
 
 static void kill_monitor(void *data) {

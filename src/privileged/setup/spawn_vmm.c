@@ -23,7 +23,7 @@ static int open_kvm(struct sandbox *s, struct err *err) {
     if (!s->machine.kvm || !s->machine.kvm_by_fd)
         return 0;
     s->vmm_kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    return s->vmm_kvm < 0 ? setup_errno(err, "cannot open /dev/kvm") : 0;
+    return s->vmm_kvm < 0 ? err_errno_name(err, "cannot open /dev/kvm") : 0;
 }
 
 static int make_command_line(struct sandbox *s, const char *probe_dir, struct err *err) {
@@ -92,7 +92,7 @@ static int add_mounts(const struct sandbox *s, struct confine_plan *plan, struct
     struct stat kvm;
     if (s->machine.kvm && s->vmm_kvm < 0) {
         if (stat("/dev/kvm", &kvm) < 0)
-            return setup_errno(err, "cannot use /dev/kvm");
+            return err_errno_name(err, "cannot use /dev/kvm");
         confine_plan_add_mount(plan, CONFINE_MOUNT_NODE, NULL, "/dev/kvm")->source_dev = kvm.st_rdev;
     }
     return 0;

@@ -54,7 +54,7 @@ static int duplicate(int fd, bool input, int *ret, struct err *err) {
     if (copy < 0)
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (copy < 0)
-        return setup_errno(err, "cannot duplicate a standard descriptor");
+        return err_errno_name(err, "cannot duplicate a standard descriptor");
     *ret = take_fd(&copy);
     return 0;
 }
@@ -66,19 +66,19 @@ static int duplicate(int fd, bool input, int *ret, struct err *err) {
 static int make_pty(struct stdio *stdio, unsigned rows, unsigned columns, struct err *err) {
     _cleanup_close_ int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (master < 0)
-        return setup_errno(err, "cannot make a terminal (/dev/ptmx)");
+        return err_errno_name(err, "cannot make a terminal (/dev/ptmx)");
     int unlock = 0;
     if (ioctl(master, TIOCSPTLCK, &unlock) < 0)
-        return setup_errno(err, "cannot unlock the new terminal");
+        return err_errno_name(err, "cannot unlock the new terminal");
     _cleanup_close_ int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (slave < 0)
-        return setup_errno(err, "cannot open the new terminal");
+        return err_errno_name(err, "cannot open the new terminal");
     struct termios raw;
     if (tcgetattr(slave, &raw) < 0)
-        return setup_errno(err, "cannot read the new terminal's settings");
+        return err_errno_name(err, "cannot read the new terminal's settings");
     cfmakeraw(&raw);
     if (tcsetattr(slave, TCSANOW, &raw) < 0)
-        return setup_errno(err, "cannot change the new terminal's settings");
+        return err_errno_name(err, "cannot change the new terminal's settings");
     if (rows > 0 && rows <= UINT16_MAX && columns > 0 && columns <= UINT16_MAX) {
         struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
         (void)ioctl(slave, TIOCSWINSZ, &size);

@@ -40,6 +40,17 @@ int err_errno(struct err *err, const char *format, ...) {
     return -code;
 }
 
+int err_errno_name(struct err *err, const char *format, ...) {
+    int code = errno ? errno : EIO;
+    char text[ERR_TEXT_MAX];
+    va_list ap;
+    va_start(ap, format);
+    (void)vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    const char *name = strerrorname_np(code);
+    return err_set(err, code, "%s (%s)", text, name ? name : "unknown error");
+}
+
 int err_wrap(struct err *err, const char *format, ...) {
     if (!err)
         return -EIO;

@@ -27,5 +27,11 @@ int err_set(struct err *err, int code, const char *format, ...) __attribute__((f
 /* Like err_set() with code errno, and ": <strerror(errno)>" after the text. Read errno before anything else. */
 int err_errno(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
 
+/*
+ * Like err_errno(), but with errno's name in brackets, "(EACCES)", in place of its words: podman takes the words of
+ * some for a failure of the container's own command. For everything that is about the machinery.
+ */
+int err_errno_name(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+
 /* Put "<context>: " in front of the text. Returns -err->code, so that `return err_wrap(...)` reads well. */
 int err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
