@@ -189,6 +189,7 @@ static int hear_monitor(struct sandbox *s, enum control_op op, struct err *err) 
 static int load(struct sandbox *s, struct err *err) {
     int fds[] = {s->vmm.pidfd, s->file_server.pidfd};
     int r = ask_monitor(s, CONTROL_LOAD, fds, s->uses_share ? 2 : 1, err);
+    s->load_asked = r >= 0;
     return r < 0 ? r : hear_monitor(s, CONTROL_LOAD, err);
 }
 
@@ -281,6 +282,7 @@ static const struct step {
     {"share sockets", make_share_sockets},
     {"VMM", spawn_vmm}, /* loads the guest while the file server is set up, and then waits for it */
     {"file server", spawn_share},
+    {"trees", share_trees},
     {"load", load},
     {"empty", empty},
     {"prove", prove},

@@ -15,16 +15,21 @@ static bool has_ended(const struct process *process) {
     return process->pidfd >= 0 && poll(&p, 1, 0) > 0;
 }
 
-/* In its last seconds the monitor answers every request with what has happened. */
+/*
+ * In its last seconds the monitor answers every request with what has happened. A process that ended before the
+ * monitor was told of it, with CONTROL_LOAD, is named by telling it now: only the monitor, its parent, learns how.
+ */
 static void ask_why(struct sandbox *s, struct err *err) {
-    struct control_request request = {.op = CONTROL_BOOT};
+    struct control_request request = {.op = s->load_asked ? CONTROL_BOOT : CONTROL_LOAD};
     struct control_reply reply = {0};
     struct err why = {0};
+    const int fds[] = {s->vmm.pidfd, s->file_server.pidfd};
+    size_t n_fds = s->load_asked ? 0 : s->file_server.pidfd >= 0 ? 2 : 1;
     (void)snprintf(request.container, sizeof request.container, "%s", s->request->id);
-    if (!s->boot_asked && setup_send(s->setup, &request, NULL, 0, NULL) < 0)
+    if (!s->boot_asked && setup_send(s->setup, &request, fds, n_fds, NULL) < 0)
         return;
     /* Not any failure to get an answer, but the one that came. */
-    if (setup_receive(s->setup, CONTROL_BOOT, EXPLAIN_SEC, &reply, &why) < 0 && reply.magic == CONTROL_MAGIC &&
+    if (setup_receive(s->setup, request.op, EXPLAIN_SEC, &reply, &why) < 0 && reply.magic == CONTROL_MAGIC &&
         reply.status < 0)
         *err = why;
 }

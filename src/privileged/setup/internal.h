@@ -52,6 +52,7 @@ struct sandbox {
     bool cgroup_made;
 
     int setup;       /* our end of the setup connection */
+    bool load_asked; /* CONTROL_LOAD is sent: the monitor knows the processes */
     bool boot_asked; /* CONTROL_BOOT is sent and not yet answered */
     int monitor_setup, monitor_listen, monitor_qmp, monitor_agent, monitor_console, monitor_vmm_stderr,
         monitor_share_stderr;                                            /* the monitor's ends */
@@ -120,6 +121,7 @@ int spawn_in_cgroup(struct process *process, const char *cgroup, struct err *err
 int spawn_monitor(struct sandbox *s, struct err *err);
 int make_share_sockets(struct sandbox *s, struct err *err); /* spawn_vmm() takes one end, spawn_share() the other */
 int spawn_share(struct sandbox *s, struct err *err);
+int share_trees(struct sandbox *s, struct err *err); /* what of the host the container sees, into the server's share */
 int spawn_vmm(struct sandbox *s, struct err *err);
 int spawn_standin(struct sandbox *s, struct err *err);
 /* A stand-in's plan; fds and names must outlive the spawning. */

@@ -104,12 +104,10 @@ int make_share_sockets(struct sandbox *s, struct err *err) {
 }
 
 int spawn_share(struct sandbox *s, struct err *err) {
-    _cleanup_(exports_done) struct exports exports = {0};
     _cleanup_free_ char *probe_dir = NULL;
-    int r = list_exports(s, &exports, err);
-    if (r < 0 || exports.count == 0)
-        return r;
-    r = machine_probe_dir(s->context, &probe_dir, err);
+    if (!s->uses_share)
+        return 0;
+    int r = machine_probe_dir(s->context, &probe_dir, err);
     if (r >= 0)
         r = start_server(s, probe_dir, err);
     if (r < 0)
@@ -118,6 +116,13 @@ int spawn_share(struct sandbox *s, struct err *err) {
     close_fd(&s->share_stderr);
     if (state_process_of(s->file_server.pid, &s->state->file_server) < 0)
         return err_set(err, ESRCH, "the file server ended as soon as it was started");
-    r = state_save(s->dir, s->state, err);
+    return state_save(s->dir, s->state, err);
+}
+
+int share_trees(struct sandbox *s, struct err *err) {
+    _cleanup_(exports_done) struct exports exports = {0};
+    if (!s->uses_share)
+        return 0;
+    int r = list_exports(s, &exports, err);
     return r < 0 ? r : share_attach(s->file_server.pidfd, exports.list, exports.count, err);
 }
