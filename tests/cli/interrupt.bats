@@ -71,6 +71,75 @@ EOF
     nothing_left
 }
 
+# In a foreground run the signals are held from the creation on, and are the container's once it runs.
+signal_run() { # SIGNAL SECONDS: run in the foreground; $status is minka's own
+    status=0
+    timeout -k 60 --preserve-status -s "$1" "$2" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id" \
+        </dev/null >"$BATS_TEST_TMPDIR/output" 2>&1 || status=$?
+    output=$(cat "$BATS_TEST_TMPDIR/output")
+    echo "$1 after $2: $status $output"
+}
+
+@test "interrupt: between the start and the wait of a run the container gets the signal" {
+    printf '#!/bin/sh\nsleep 4\n' >"$BUNDLE/slow"
+    chmod +x "$BUNDLE/slow"
+    # shellcheck disable=SC2016 # jq's own variable
+    edit_config --arg dir "$BUNDLE" '.hooks = {poststart: [{path: "\($dir)/slow"}]}'
+    set_script 'trap "exit 42" TERM HUP USR1; sleep 1000 & wait'
+    local signal
+    for signal in TERM HUP USR1; do
+        signal_run "$signal" 3
+        [ "$status" -eq 42 ]
+        nothing_left
+    done
+}
+
+@test "interrupt: a run whose start hangs is given up, with nothing left" {
+    edit_config '.hooks = {startContainer: [{path: "/bin/sleep", args: ["sleep", "100"]}]}'
+    signal_run INT 3
+    [ "$status" -eq 1 ]
+    [[ $output == *"interrupted by signal 2"* ]]
+    nothing_left
+}
+
+@test "interrupt: a run at moments all over its life leaves nothing" {
+    local delay
+    set_script 'trap "exit 42" TERM; sleep 1000 & wait'
+    for delay in 0.50 0.55 0.60 0.65 0.70 0.75 0.80 0.85 0.90 1.0; do
+        signal_run TERM "$delay"
+        [[ $status -eq 42 || $status -eq 143 || ($status -eq 1 && $output == *"interrupted by signal 15"*) ]]
+        nothing_left
+    done
+}
+
+@test "interrupt: while a run removes the container it goes on" {
+    printf '#!/bin/sh\nsleep 4\n' >"$BUNDLE/slow"
+    chmod +x "$BUNDLE/slow"
+    # shellcheck disable=SC2016 # jq's own variable
+    edit_config --arg dir "$BUNDLE" '.hooks = {poststop: [{path: "\($dir)/slow"}]}'
+    set_script 'exit 5'
+    signal_run INT 3
+    [ "$status" -eq 5 ]
+    nothing_left
+}
+
+@test "interrupt: an exec that is given up leaves no process in the container" {
+    minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+    local monitor
+    monitor=$(jq .monitor.pid "$MINKA_ROOT/$id/state.json")
+    kill -STOP "$monitor"
+    status=0
+    timeout -k 60 --preserve-status -s INT 1 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" exec "$id" sleep 2000 \
+        </dev/null >"$BATS_TEST_TMPDIR/output" 2>&1 || status=$? # no pipe: the monitor has it in its queue
+    kill -CONT "$monitor"
+    [ "$status" -eq 1 ]
+    grep "interrupted by signal 2" "$BATS_TEST_TMPDIR/output"
+    only_its_own() { [ "$(minka ps "$id" | grep -c sleep)" -eq 1 ]; }
+    wait_for 20 only_its_own
+    minka delete --force "$id"
+    nothing_left
+}
+
 @test "limits: too few descriptors or bytes for a file, at any step" {
     local files
     for files in 12 16 20 24 28 32; do

@@ -81,7 +81,8 @@ static void sandbox_free(struct sandbox **sandbox) {
     undo_all(&s->undo);
     for_each_process(s, close_fd);
     close_fd(&s->dir); /* the lock, last */
-    interrupt_end();
+    if (!s->keep_signals)
+        interrupt_end();
     setup_machine_done(&s->machine);
     stdio_done(&s->stdio);
     if (s->mounts)
@@ -319,6 +320,7 @@ int setup_create(const struct setup_context *context, const struct setup_request
     if (r < 0)
         return r;
     undo_keep(&s->undo);
+    s->keep_signals = request->keep_signals;
     *ret = (struct setup_result){
         .standin = s->standin.pid,
         .standin_pidfd = take_fd(&s->standin.pidfd),

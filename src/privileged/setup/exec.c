@@ -22,11 +22,15 @@ struct attempt {
     int plan, monitor_pidfd, net_namespace, standin_socket, monitor_standin;
     struct stdio stdio;
     struct process standin;
+    bool keep_signals; /* it runs, and its creator wants them */
     struct undo undo;
 };
 
 static void attempt_done(struct attempt *a) {
+    interrupt_defer();
     undo_all(&a->undo);
+    if (!a->keep_signals)
+        interrupt_end();
     close_fd(&a->plan);
     close_fd(&a->monitor_pidfd);
     close_fd(&a->net_namespace);
@@ -134,14 +138,19 @@ int setup_exec(const struct setup_context *context, int dir, const struct state 
         .standin = {.pidfd = -EBADF},
     };
     stdio_init(&a.stdio);
+    if (request->keep_signals)
+        interrupt_begin();
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
         int r = fault_point(steps[i].name, err);
         if (r >= 0)
             r = steps[i].run(&a, err);
+        if (r >= 0 && i + 1 < ARRAY_SIZE(steps)) /* after the last one the process runs, and they are its own */
+            r = interrupt_check(err);
         if (r < 0)
             return r;
     }
     undo_keep(&a.undo);
+    a.keep_signals = request->keep_signals;
     *ret = (struct setup_result){
         .standin = a.standin.pid,
         .standin_pidfd = take_fd(&a.standin.pidfd),

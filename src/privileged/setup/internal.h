@@ -48,6 +48,7 @@ struct sandbox {
     int dir;
     struct state *state;
     bool hooks_began;
+    bool keep_signals; /* it is created, and its creator wants them */
     char *cgroup;
     bool cgroup_made;
 
@@ -82,6 +83,9 @@ void fault_kill(const struct sandbox *s, const char *step);
 void interrupt_begin(void);
 /* They wait until the end: what has been acquired is being given back. */
 void interrupt_defer(void);
+void interrupt_allow(void);
+/* They wait, one that has come and was no error of a step among them. */
+void interrupt_hand_on(void);
 void interrupt_end(void);
 /* -EINTR when one of them has come. */
 int interrupt_check(struct err *err);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ctrl-C and its kind during `create`. They come between two steps or while one waits, and are an error of that step:
- * so what has been acquired is given back. While it is given back they wait.
+ * so what has been acquired is given back. While it is given back they wait. A caller that stays with the container
+ * has them kept beyond the end (setup_request.keep_signals): they can meet the wait for the start, and from then on
+ * they wait for the caller, which passes them on.
  */
 #include "privileged/setup/internal.h"
 
@@ -25,10 +27,10 @@ static void note(int signal) {
 void interrupt_begin(void) {
     struct sigaction action = {.sa_handler = note}; /* no SA_RESTART: a wait shall end */
     sigset_t set;
-    if (interrupt.active)
-        return;
     noted = 0;
     interrupt.deferred = false;
+    if (interrupt.active)
+        return;
     (void)sigemptyset(&set);
     for (size_t i = 0; i < CAUGHT; i++) {
         (void)sigaction(caught[i], NULL, &interrupt.before[i]);
@@ -44,6 +46,17 @@ void interrupt_begin(void) {
 
 void interrupt_defer(void) {
     interrupt.deferred = true;
+}
+
+void interrupt_allow(void) {
+    interrupt.deferred = false;
+}
+
+void interrupt_hand_on(void) {
+    interrupt_defer();
+    if (interrupt.active && noted)
+        (void)raise(noted); /* it is blocked: it waits again */
+    noted = 0;
 }
 
 void interrupt_end(void) {

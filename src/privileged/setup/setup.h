@@ -49,6 +49,11 @@ struct setup_request {
     int console_socket;       /* connected socket that gets the pty's master, -EBADF none */
     bool foreground_terminal; /* run -t: the caller relays; *ret_master is the pty's master */
     int stdio[3];             /* the container's; -EBADF: /dev/null */
+    /*
+     * On success SIGHUP, SIGINT, SIGQUIT and SIGTERM stay blocked, unless they were ignored, so that there is no moment
+     * in which they end the caller alone and leave the container. While setup_start() waits they make it fail.
+     */
+    bool keep_signals;
 };
 
 struct setup_result {
@@ -75,6 +80,7 @@ struct setup_exec {
     int console_socket;
     bool foreground_terminal;
     int stdio[3];
+    bool keep_signals; /* as for create; without it they are left alone */
 };
 int setup_exec(const struct setup_context *context, int dir, const struct state *state,
                const struct setup_exec *request, struct setup_result *ret, struct err *err);

@@ -23,6 +23,25 @@ static int require_created(const struct state *state, struct err *err) {
     }
 }
 
+static int start(int dir, struct state *state, struct err *ret_warning, struct err *err) {
+    struct control_request request = {.op = CONTROL_START};
+    struct control_reply reply;
+    (void)snprintf(request.container, sizeof request.container, "%s", state->id);
+    int r = setup_call(dir, &request, NULL, 0, START_DEADLINE_SEC, &reply, NULL, err);
+    if (r < 0)
+        return r;
+    state->status = STATE_RUNNING;
+    r = state_save(dir, state, err);
+    if (r < 0)
+        return r;
+    _cleanup_oci_spec_ struct oci_spec *spec = NULL;
+    r = state_load_spec(dir, &spec, err);
+    if (r < 0)
+        return r;
+    (void)setup_run_hooks(spec, OCI_HOOK_POSTSTART, state, "running", state->standin.pid, ret_warning);
+    return 0;
+}
+
 int setup_start(const struct setup_context *context, int dir, struct state *state, struct err *ret_warning,
                 struct err *err) {
     (void)context;
@@ -32,21 +51,8 @@ int setup_start(const struct setup_context *context, int dir, struct state *stat
         r = fault_point("start", err);
     if (r < 0)
         return r;
-    struct control_request request = {.op = CONTROL_START};
-    struct control_reply reply;
-    (void)snprintf(request.container, sizeof request.container, "%s", state->id);
-    r = setup_call(dir, &request, NULL, 0, START_DEADLINE_SEC, &reply, NULL, err);
-    if (r < 0)
-        return r;
-    state->status = STATE_RUNNING;
-    r = state_save(dir, state, err);
-    if (r < 0)
-        return r;
-    struct oci_spec *spec = NULL;
-    r = state_load_spec(dir, &spec, err);
-    if (r < 0)
-        return r;
-    (void)setup_run_hooks(spec, OCI_HOOK_POSTSTART, state, "running", state->standin.pid, ret_warning);
-    spec = oci_spec_free(spec);
-    return 0;
+    interrupt_allow();
+    r = start(dir, state, ret_warning, err);
+    interrupt_hand_on(); /* those that ended a poststart hook are the container's, too: it runs */
+    return r;
 }

@@ -128,7 +128,7 @@ struct launch_options {
 
 /*
  * Create container id. A terminal goes to the console socket, or with foreground to this process, which also relays
- * what is a terminal of the caller's. The pid file is written.
+ * what is a terminal of the caller's; with a relay, which starts it next, signals are kept. The pid file is written.
  */
 struct relay;
 int launch_container(struct cli *cli, const char *id, const struct launch_options *options, bool foreground,

@@ -95,6 +95,7 @@ static int execute(struct cli *cli, const struct container *c, const struct exec
         .console_socket = console,
         .foreground_terminal = process->terminal && !o->console_socket,
         .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+        .keep_signals = !o->detach,
     };
     if (!o->detach)
         memcpy(request.stdio, relay->container, sizeof request.stdio);

@@ -62,6 +62,7 @@ int launch_container(struct cli *cli, const char *id, const struct launch_option
         .console_socket = console,
         .foreground_terminal = foreground && terminal && !options->console_socket,
         .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+        .keep_signals = relay,
     };
     if (foreground)
         memcpy(request.stdio, relay->container, sizeof request.stdio);

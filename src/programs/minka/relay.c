@@ -51,8 +51,23 @@ void relay_done(struct relay *relay) {
     relay_init(relay);
 }
 
+/* Job control of the caller's shell (TSTP, TTIN, TTOU, CONT) stays with this process; faults are its own. */
+static const int forwarded[] = {SIGHUP,   SIGINT, SIGQUIT, SIGTERM,   SIGUSR1, SIGUSR2, SIGALRM,
+                                SIGWINCH, SIGIO,  SIGPWR,  SIGVTALRM, SIGPROF, 0};
+
+/* The four that interrupt a command are kept by setup (setup_request.keep_signals); the others wait from now on. */
+static void hold_signals(void) {
+    sigset_t set;
+    (void)sigemptyset(&set);
+    for (const int *s = forwarded; *s; s++)
+        if (*s != SIGHUP && *s != SIGINT && *s != SIGQUIT && *s != SIGTERM)
+            (void)sigaddset(&set, *s);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int relay_prepare(struct relay *relay, bool terminal, struct err *err) {
     relay->terminal = terminal;
+    hold_signals();
     for (int i = 0; i < 3; i++) {
         relay->container[i] = i;
         if (terminal || !isatty(i))
@@ -173,10 +188,6 @@ static void process_ended(void *data, uint32_t events) {
     struct session *s = data;
     loop_quit(s->loop, 0);
 }
-
-/* Job control of the caller's shell (TSTP, TTIN, TTOU, CONT) stays with this process; faults are its own. */
-static const int forwarded[] = {SIGHUP,   SIGINT, SIGQUIT, SIGTERM,   SIGUSR1, SIGUSR2, SIGALRM,
-                                SIGWINCH, SIGIO,  SIGPWR,  SIGVTALRM, SIGPROF, 0};
 
 static int raw_terminal(struct relay *relay) {
     if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &relay->saved) < 0)
