@@ -113,3 +113,13 @@ P
     [[ $output == *console-socket* ]]
     nothing_left
 }
+
+@test "terminal: the end of the caller's input reaches a shell that starts later" {
+    local script
+    # The second throws away what was typed before it, as a prompt for a password does.
+    for script in 'sleep 1; exec sh -i' 'sleep 1; stty -icanon; stty icanon; exec sh -i' 'exec sh -i'; do
+        set_script "$script"
+        timeout -k 5 40 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id" </dev/null >"$BATS_TEST_TMPDIR/output" 2>&1
+        nothing_left
+    done
+}

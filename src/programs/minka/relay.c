@@ -14,15 +14,29 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { PUMP_SIZE = 64 << 10 };
+enum { PUMP_SIZE = 64 << 10, EOF_FIRST_MSEC = 100, EOF_LAST_MSEC = 3200 };
+
+/*
+ * The end of the caller's input, where the container has a terminal: an end-of-file character, as script(1) has it. But
+ * a terminal's input is thrown away or read as a plain byte when a program changes its mode, as every shell with line
+ * editing does at its start. An end of file lasts, so whenever something was said after it, it is said again, ever more
+ * slowly.
+ */
+struct end_of_input {
+    int master;
+    bool reached, armed;
+    int64_t delay_msec;
+    struct loop_source *timer;
+};
 
 /* One direction: reads when its buffer is empty, writes when it is not. */
 struct pump {
     struct loop *loop;
     struct loop_source *source; /* for reading or writing, whichever is next */
     int from, to;
-    bool close_to; /* an end of input is passed on by closing (pipes) ... */
-    bool send_eof; /* ... or as a terminal's end-of-file character, as script(1) does */
+    bool close_to;                /* an end of input is passed on by closing (pipes) */
+    struct end_of_input *repeat;  /* output of a terminal whose input may be at its end */
+    struct end_of_input *send_to; /* input of such a terminal */
     bool done;
     size_t start, end;
     char buffer[PUMP_SIZE];
@@ -33,6 +47,7 @@ struct session {
     struct loop *loop;
     int pidfd;
     struct pump input, output, errors;
+    struct end_of_input end_of_input;
 };
 
 void relay_init(struct relay *relay) {
@@ -91,13 +106,26 @@ static int pump_watch(struct pump *pump) {
                        &pump->source);
 }
 
+static void send_eof(void *data) {
+    struct end_of_input *end = data;
+    static const char eof = 'D' - '@'; /* VEOF of a new terminal, termios(3) */
+    (void)!write(end->master, &eof, 1);
+    end->reached = true;
+    end->armed = false;
+}
+
+static void repeat_eof(struct end_of_input *end) {
+    if (!end->reached || end->armed)
+        return;
+    end->armed = loop_timer_set(end->timer, end->delay_msec) == 0;
+    end->delay_msec = end->delay_msec < EOF_LAST_MSEC ? end->delay_msec * 2 : EOF_LAST_MSEC;
+}
+
 static void pump_end(struct pump *pump) {
     pump->source = loop_source_free(pump->source);
     pump->done = true;
-    if (pump->send_eof) {
-        static const char eof = 'D' - '@'; /* VEOF of a new terminal, termios(3) */
-        (void)!write(pump->to, &eof, 1);
-    }
+    if (pump->send_to)
+        send_eof(pump->send_to);
     if (pump->close_to) {
         (void)close(pump->to);
         pump->to = -EBADF;
@@ -130,6 +158,8 @@ static void pump_ready(void *data, uint32_t events) {
         pump_end(pump);
         return;
     }
+    if (was_empty && pump->repeat)
+        repeat_eof(pump->repeat);
     if (was_empty != (pump->start == pump->end) && pump_watch(pump) < 0)
         pump_end(pump);
 }
@@ -210,7 +240,13 @@ static int begin_terminal(struct session *s, struct err *err) {
     relay->here[0] = fcntl(relay->master, F_DUPFD_CLOEXEC, 3);
     if (relay->here[0] < 0)
         return err_errno(err, "cannot duplicate a descriptor");
-    s->input.send_eof = !isatty(STDIN_FILENO);
+    if (!isatty(STDIN_FILENO)) {
+        s->end_of_input = (struct end_of_input){.master = relay->here[0], .delay_msec = EOF_FIRST_MSEC};
+        r = loop_add_timer(s->loop, -1, send_eof, &s->end_of_input, &s->end_of_input.timer);
+        if (r < 0)
+            return err_set(err, -r, "cannot make a timer (%s)", strerrorname_np(-r));
+        s->input.send_to = s->output.repeat = &s->end_of_input;
+    }
     r = pump_begin(&s->input, s->loop, STDIN_FILENO, relay->here[0], false, err);
     if (r >= 0)
         r = pump_begin(&s->output, s->loop, relay->master, STDOUT_FILENO, false, err);
