@@ -298,6 +298,8 @@ is_gone() { ! podman container exists "$name"; }
     run podman top "$name" -o pid,args # ps in the container
     echo "$output"
     [[ $status -eq 0 && $output == *"sh -c i=0"* ]]
+    run podman top "$name" # reads /proc in the stand-in's root, which must stay empty (man minka, LIMITS)
+    [ "$status" -ne 0 ]
     run podman stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' "$name"
     echo "$output"
     [ "$status" -eq 0 ]
