@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The containers' cgroups in the guest: version 2, MOUNT/minka/ID. The agent stays in the root cgroup, which may have
- * processes beside controllers (cgroups(7), "no internal processes").
+ * The containers' cgroups in the guest: version 2, MOUNT/ID. The agent stays in the root cgroup, which may have
+ * processes beside controllers (cgroups(7), "no internal processes"). No level between, because each costs as much as
+ * the container's own at its start.
  */
 #include "guest/agent/device_program.h"
 #include "guest/agent/stage.h"
@@ -17,27 +18,24 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
-#define PARENT "minka"
-
 static const char *mount_point = "/sys/fs/cgroup";
 
 void cgroup_set_mount_point(const char *path) {
     mount_point = path;
 }
 
-static int open_parent(void) {
-    _cleanup_free_ char *path = text_format("%s/" PARENT, mount_point);
-    int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+static int open_root(void) {
+    int fd = open(mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
 int container_cgroup_open(const char *container_id) {
     if (!id_is_valid(container_id))
         return -EINVAL;
-    _cleanup_close_ int parent = open_parent();
-    if (parent < 0)
-        return parent;
-    int fd = openat(parent, container_id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _cleanup_close_ int root = open_root();
+    if (root < 0)
+        return root;
+    int fd = openat(root, container_id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
@@ -71,14 +69,10 @@ int container_cgroup_setup(struct err *err) {
         if (mount("cgroup2", mount_point, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
             return err_errno(err, "cannot mount the cgroup file system on %s", mount_point);
     }
-    _cleanup_close_ int root = open(mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0 || (mkdirat(root, PARENT, 0755) < 0 && errno != EEXIST))
-        return err_errno(err, "cannot create the cgroup " PARENT);
+    _cleanup_close_ int root = open_root();
+    if (root < 0)
+        return err_set(err, -root, "cannot open the cgroup file system on %s", mount_point);
     enable_controllers(root);
-    _cleanup_close_ int parent = open_parent();
-    if (parent < 0)
-        return err_set(err, -parent, "cannot open the cgroup " PARENT);
-    enable_controllers(parent);
     return 0;
 }
 
@@ -133,10 +127,10 @@ static int open_place(int dir, struct cgroup_place *ret, struct err *err) {
 
 int cgroup_create(const char *container_id, const Minka__Plan__V1__Cgroup *cgroup, struct cgroup_place *ret,
                   struct err *err) {
-    _cleanup_close_ int parent = open_parent();
+    _cleanup_close_ int root = open_root();
     if (!id_is_valid(container_id))
         return err_set(err, EINVAL, "'%s' is not a container id", container_id);
-    if (parent < 0 || mkdirat(parent, container_id, 0755) < 0)
+    if (root < 0 || mkdirat(root, container_id, 0755) < 0)
         return err_errno(err, "cannot create the container's cgroup");
     _cleanup_close_ int dir = container_cgroup_open(container_id);
     if (dir < 0)
@@ -149,20 +143,20 @@ int cgroup_create(const char *container_id, const Minka__Plan__V1__Cgroup *cgrou
     return r;
 }
 
-/* "0::/minka/ID/below" -> "ID/below"; NULL when pid is not there. */
+/* "0::/ID/below" -> "ID/below"; NULL when pid is not there. */
 static char *cgroup_of(pid_t pid, const char *container_id) {
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
     _cleanup_free_ char *text = NULL;
     if (read_file(AT_FDCWD, path, 65536, &text, NULL, NULL) < 0)
         return NULL;
-    _cleanup_free_ char *prefix = text_format("/" PARENT "/%s", container_id);
+    _cleanup_free_ char *prefix = text_format("/%s", container_id);
     char *rest = text;
     for (char *line; prefix && (line = strsep(&rest, "\n"));) {
         if (!text_has_prefix(line, "0::") || !text_has_prefix(line + 3, prefix))
             continue;
         char next = line[3 + strlen(prefix)];
-        return next == '\0' || next == '/' ? strdup(line + 3 + strlen("/" PARENT "/")) : NULL;
+        return next == '\0' || next == '/' ? strdup(line + 3 + strlen("/")) : NULL;
     }
     return NULL;
 }
@@ -180,9 +174,9 @@ int cgroup_find(const char *container_id, pid_t init_pid, struct cgroup_place *r
         return err_set(err, -dir, "the container %s has no cgroup in the guest", container_id);
     if (!takes_processes(dir)) {
         _cleanup_free_ char *path = cgroup_of(init_pid, container_id);
-        _cleanup_close_ int parent = open_parent();
+        _cleanup_close_ int root = open_root();
         /* The cgroup tree has no links, and no names with dots in it are followed upwards. */
-        int below = path && parent >= 0 ? open_in_root(parent, path, O_RDONLY | O_DIRECTORY, 0) : -ESRCH;
+        int below = path && root >= 0 ? open_in_root(root, path, O_RDONLY | O_DIRECTORY, 0) : -ESRCH;
         if (below < 0)
             return err_set(err, ESRCH, "cannot find the cgroup of the container's process");
         close_fd(&dir);
@@ -258,9 +252,9 @@ int container_cgroup_remove(const char *container_id) {
     _cleanup_close_ int dir = container_cgroup_open(container_id);
     if (dir < 0)
         return dir == -ENOENT ? 0 : dir;
-    _cleanup_close_ int parent = open_parent();
-    int r = parent < 0 ? parent : remove_children(dir, 0);
-    if (r == 0 && unlinkat(parent, container_id, AT_REMOVEDIR) < 0 && errno != ENOENT)
+    _cleanup_close_ int root = open_root();
+    int r = root < 0 ? root : remove_children(dir, 0);
+    if (r == 0 && unlinkat(root, container_id, AT_REMOVEDIR) < 0 && errno != ENOENT)
         r = -errno;
     return r;
 }

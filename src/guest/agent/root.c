@@ -3,11 +3,10 @@
  * The container's root file system: found and mounted by stage 1, entered by stage 2.
  *
  * The agent's own root is the kernel's rootfs with the initramfs in it. It cannot be left by pivot_root(2), which
- * answers EINVAL there; root_enter() then moves the container's root on top of "/" as switch_root does. Below it,
- * the initramfs stays in the container's mount namespace; `..` never leads there (path walks stop at a mount without
- * a parent), but a process with CAP_SYS_ADMIN that unmounts its root could get at it through setns(2). Therefore the
- * agent calls root_leave_initramfs() when it boots: the machine then runs in a tmpfs, pivot_root works, and the
- * rootfs below is empty, as on any ordinary system.
+ * answers EINVAL there, and root_enter() would move the container's root on top of "/" as switch_root does.
+ * Therefore the agent calls root_leave_initramfs() when it boots: the machine then runs in a tmpfs, and pivot_root
+ * works. What stays below is the agent's program and its modules, which are in use; a process with CAP_SYS_ADMIN over
+ * the machine can get there (by unmounting its root and setns(2)), and find what it can have anyway.
  */
 #include "guest/agent/stage.h"
 #include "shared/base/cleanup.h"
@@ -35,30 +34,8 @@ typedef Minka__Plan__V1__Root plan_root;
 /* What the agent still needs from the initramfs when it runs: its kernel modules. */
 static const char kept[] = "/lib/minka";
 
-/* Memory is all that a ramfs is: empty it, but for one directory. dir is consumed. Stays on one file system. */
-static void remove_content(int dir, const struct stat *except, unsigned depth) {
-    DIR *entries = fdopendir(dir);
-    if (!entries || depth > 64) {
-        (void)close(dir);
-        return;
-    }
-    for (const struct dirent *e; (e = readdir(entries));) {
-        struct stat st;
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-            fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != except->st_dev ||
-            st.st_ino == except->st_ino)
-            continue;
-        if (S_ISDIR(st.st_mode)) {
-            int child = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-            if (child >= 0)
-                remove_content(child, except, depth + 1);
-        }
-        (void)unlinkat(dir, e->d_name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
-    }
-    (void)closedir(entries);
-}
-
-/* By a bind mount: copying the modules would cost as much as loading them. */
+/* By a bind mount: copying the modules would cost as much as loading them. Nor is anything removed: the program runs,
+ * and what else there is has no size. */
 static int keep(int new_root, const char *place, struct err *err) {
     _cleanup_free_ char *target = text_format("%s%s", place, kept);
     if (!target || mkdir_parents(new_root, kept + 1, 0755) < 0 || mount(kept, target, NULL, MS_BIND, NULL) < 0)
@@ -69,26 +46,20 @@ static int keep(int new_root, const char *place, struct err *err) {
 int root_leave_initramfs(struct err *err) {
     static const char place[] = "/new-root";
     struct statfs fs;
-    struct stat modules;
     if (statfs("/", &fs) < 0)
         return err_errno(err, "cannot look at the root file system");
     if (fs.f_type != RAMFS_MAGIC && fs.f_type != TMPFS_MAGIC)
         return 0; /* booted from something that has been pivoted to already */
-    _cleanup_close_ int old_root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (old_root < 0 || (mkdir(place, 0755) < 0 && errno != EEXIST) ||
-        mount("root", place, "tmpfs", MS_NOSUID, "mode=0755") < 0)
+    if ((mkdir(place, 0755) < 0 && errno != EEXIST) || mount("root", place, "tmpfs", MS_NOSUID, "mode=0755") < 0)
         return err_errno(err, "cannot mount a new root file system");
     _cleanup_close_ int new_root = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (new_root < 0)
         return err_errno(err, "cannot open the new root file system");
-    if (stat(kept, &modules) < 0)
-        return err_set(err, errno, "the guest image has no %s", kept);
     int r = keep(new_root, place, err);
     if (r < 0)
         return r;
     if (fchdir(new_root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
         return err_errno(err, "cannot change to the new root file system");
-    remove_content(take_fd(&old_root), &modules, 0);
     return 0;
 }
 

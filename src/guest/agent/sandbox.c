@@ -7,9 +7,25 @@
 #include "shared/rpc/version.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
+
+/*
+ * Linux reads 128 KiB ahead on such a mount. Each request is a round trip through two processes of the host, so that
+ * fewer and larger ones start programs faster and read files no slower (docs/performance.md). Without it all works.
+ */
+static void read_ahead(int share) {
+    struct stat st;
+    char path[64];
+    if (fstat(share, &st) < 0)
+        return;
+    (void)snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev), minor(st.st_dev));
+    (void)write_kernel_file(AT_FDCWD, path, "1024"); /* the largest request of FUSE: 256 pages */
+}
 
 /* A device file in a share is the host's name for something of the host; the guest's devices live in tmpfs. */
 static int mount_share(struct agent *agent, const Minka__Plan__V1__Share *share, struct err *err) {
@@ -21,6 +37,7 @@ static int mount_share(struct agent *agent, const Minka__Plan__V1__Share *share,
     int fd = open(share->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_errno(err, "the share '%s' does not answer", share->tag);
+    read_ahead(fd);
     agent->shares[agent->n_shares++] = fd;
     return 0;
 }
