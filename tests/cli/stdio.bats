@@ -75,6 +75,28 @@ monitor_rss() { # KiB of the monitor of container $1
     nothing_left
 }
 
+@test "stdio: a process whose reader goes away gets SIGPIPE, as with runc" {
+    # The first process of a pid namespace cannot be ended by it (pid_namespaces(7)): its write fails.
+    set_args yes
+    run bash -c "timeout 60 '$MINKA' --config '$CONFIG' --root '$MINKA_ROOT' run --bundle '$BUNDLE' '$id' | head -1; echo \"\${PIPESTATUS[0]}\""
+    [[ $output == y*"Broken pipe"*1 ]]
+    set_script 'yes; exit $?'
+    run bash -c "timeout 60 '$MINKA' --config '$CONFIG' --root '$MINKA_ROOT' run --bundle '$BUNDLE' '$id' | head -1; echo \"\${PIPESTATUS[0]}\""
+    [[ $output == y*141 ]]
+    set_args sleep 1000
+    minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+    local tty
+    for tty in false true; do
+        run bash -c "timeout 60 '$MINKA' --config '$CONFIG' --root '$MINKA_ROOT' exec --tty=$tty '$id' yes </dev/null | head -1; echo \"\${PIPESTATUS[0]}\""
+        [ "$(tr -d '\r' <<<"$output")" = $'y\n141' ]
+    done
+    # Before anything is written, and on standard error alone.
+    run bash -c "timeout 60 '$MINKA' --config '$CONFIG' --root '$MINKA_ROOT' exec '$id' sh -c 'sleep 1; echo out; echo error >&2; exit 3' 2>&1 >/dev/null | true; echo \"\${PIPESTATUS[0]}\""
+    [ "$output" = 141 ]
+    minka delete --force "$id"
+    nothing_left
+}
+
 @test "stdio: files as stdin and stdout, closed stdin" {
     seq 100000 >"$BATS_TEST_TMPDIR/in"
     set_args cat

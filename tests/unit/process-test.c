@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <termios.h>
 
 #include <cmocka.h>
@@ -38,6 +39,8 @@ struct world {
     bool oversize, refuse_input;
     struct buf input;
     bool input_closed;
+    bool closes_output; /* else it is an older agent, which does not know how */
+    unsigned output_closed;
     struct ttrpc_request *wait, *input_held;
     int32_t signal;
     bool signal_all;
@@ -130,13 +133,24 @@ static void resize(void *data, struct ttrpc_request *request, const uint8_t *pay
     loop_quit(w->loop, 0);
 }
 
-static const struct ttrpc_method methods[] = {{"ReadOutput", read_output},
-                                              {"WriteInput", write_input},
-                                              {"CloseInput", close_input},
-                                              {"WaitProcess", wait_process},
-                                              {"SignalProcess", signal_process},
-                                              {"ResizeTerminal", resize},
-                                              {0}};
+static void close_output(void *data, struct ttrpc_request *request, const uint8_t *payload, size_t length) {
+    struct world *w = data;
+    Minka__Agent__V1__CloseOutputRequest *r = minka__agent__v1__close_output_request__unpack(NULL, length, payload);
+    struct flow *flow = &w->flow[r->stream];
+    w->output_closed++;
+    if (w->closes_output) {
+        flow->total = flow->produced; /* nothing can be written there any more */
+        answer_empty(request);
+    } else {
+        ttrpc_fail(request, TTRPC_UNIMPLEMENTED, "an older agent");
+    }
+    minka__agent__v1__close_output_request__free_unpacked(r, NULL);
+}
+
+static const struct ttrpc_method methods[] = {{"ReadOutput", read_output},   {"CloseOutput", close_output},
+                                              {"WriteInput", write_input},   {"CloseInput", close_input},
+                                              {"WaitProcess", wait_process}, {"SignalProcess", signal_process},
+                                              {"ResizeTerminal", resize},    {0}};
 
 /* ---- the world ---- */
 
@@ -399,6 +413,44 @@ static void output_after_the_reader_has_gone_is_dropped(void **state) {
     assert_int_equal(w->flow[OUT].produced, w->flow[OUT].total);
 }
 
+static void the_guest_is_told_that_the_reader_has_gone(void **state) {
+    struct world *w = *state;
+    w->flow[OUT].total = UINT64_MAX;
+    w->closes_output = true;
+    begin(w, "", 0);
+    close_fd(&w->host[OUT]);
+    while (!w->output_closed)
+        run_for(w, 20);
+    end(w, 0, SIGPIPE);
+    while (w->process->state != PROCESS_TOLD)
+        run_for(w, 20);
+    expect_told(w, 128 + SIGPIPE, SIGPIPE);
+    assert_int_equal(w->output_closed, 1);
+}
+
+static void a_fifo_with_a_name_is_closed_by_a_write_only(void **state) {
+    struct world *w = *state;
+    char dir[] = "/tmp/minka-process-XXXXXX", path[64];
+    int stdio[3];
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/fifo", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    make_pipes(w, stdio, 0);
+    close_fd(&w->host[ERROR]);
+    close_fd(&stdio[2]);
+    w->host[ERROR] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    stdio[2] = open(path, O_WRONLY | O_CLOEXEC);
+    w->flow[OUT].total = 100;
+    begin_with(w, "", false, stdio);
+    w->process->outputs[1].ended = false; /* as if the guest had a read waiting */
+    close_fd(&w->host[ERROR]);
+    run_for(w, 100);
+    assert_int_equal(w->output_closed, 0); /* another reader may come */
+    w->process->outputs[1].ended = true;
+    (void)unlink(path);
+    (void)rmdir(dir);
+}
+
 static void drained_is_an_end_too(void **state) {
     struct world *w = *state;
     w->flow[OUT] = w->flow[ERROR] = (struct flow){.total = 1000, .drained_at_end = true};
@@ -563,6 +615,8 @@ int main(void) {
         WITH_WORLD(output_to_a_file_is_whole),
         WITH_WORLD(a_slow_reader_holds_up_only_its_own_stream),
         WITH_WORLD(output_after_the_reader_has_gone_is_dropped),
+        WITH_WORLD(the_guest_is_told_that_the_reader_has_gone),
+        WITH_WORLD(a_fifo_with_a_name_is_closed_by_a_write_only),
         WITH_WORLD(drained_is_an_end_too),
         WITH_WORLD(a_reader_that_never_reads_is_given_up),
         WITH_WORLD(more_than_asked_for_is_a_violation),

@@ -84,4 +84,5 @@ agent_handler process_wait_run;
 agent_handler process_read_run;
 agent_handler process_write_run;
 agent_handler process_close_input_run;
+agent_handler process_close_output_run;
 agent_handler process_resize_run;

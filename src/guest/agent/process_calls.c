@@ -181,6 +181,17 @@ void process_close_input_run(struct agent *agent, struct ttrpc_request *request,
     answer_empty(request);
 }
 
+/* From now on the process gets SIGPIPE when it writes there, as with a pipe whose reader has gone. */
+void process_close_output_run(struct agent *agent, struct ttrpc_request *request, const ProtobufCMessage *message) {
+    const Minka__Agent__V1__CloseOutputRequest *r = (const void *)message;
+    struct process *process = process_find(agent, request, r->container, r->process);
+    if (!process)
+        return;
+    if (!process->terminal)
+        output_close(&process->output[r->stream == 1 ? 0 : 1]);
+    answer_empty(request);
+}
+
 void process_resize_run(struct agent *agent, struct ttrpc_request *request, const ProtobufCMessage *message) {
     const Minka__Agent__V1__ResizeRequest *r = (const void *)message;
     struct process *process = process_find(agent, request, r->container, r->process);

@@ -67,10 +67,21 @@ static int check_signal(const ProtobufCMessage *message, struct err *err) {
     return check_ids(request->container, request->process, err);
 }
 
+static int check_output(uint32_t stream, struct err *err) {
+    return stream == 1 || stream == 2 ? 0 : err_set(err, EINVAL, "there is no output stream %u", stream);
+}
+
+static int check_close_output(const ProtobufCMessage *message, struct err *err) {
+    const Minka__Agent__V1__CloseOutputRequest *request = (const void *)message;
+    int r = check_output(request->stream, err);
+    return r < 0 ? r : check_ids(request->container, request->process, err);
+}
+
 static int check_read(const ProtobufCMessage *message, struct err *err) {
     const Minka__Agent__V1__ReadRequest *request = (const void *)message;
-    if (request->stream != 1 && request->stream != 2)
-        return err_set(err, EINVAL, "there is no output stream %u", request->stream);
+    int r = check_output(request->stream, err);
+    if (r < 0)
+        return r;
     if (request->max == 0 || request->max > REQUEST_READ_MAX)
         return err_set(err, EINVAL, "a read is of 1 to %d bytes, not %u", REQUEST_READ_MAX, request->max);
     return check_ids(request->container, request->process, err);
@@ -125,6 +136,7 @@ static const struct {
     [REQUEST_NEXT_EVENT] = {&minka__agent__v1__empty__descriptor, check_nothing},
     [REQUEST_DELETE_CONTAINER] = {&minka__agent__v1__container_request__descriptor, check_container},
     [REQUEST_SHUTDOWN] = {&minka__agent__v1__empty__descriptor, check_nothing},
+    [REQUEST_CLOSE_OUTPUT] = {&minka__agent__v1__close_output_request__descriptor, check_close_output},
 };
 
 int request_read(enum request_kind kind, const uint8_t *payload, size_t length, ProtobufCMessage **ret,

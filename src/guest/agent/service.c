@@ -103,6 +103,7 @@ static void serve(struct agent *agent, struct ttrpc_request *request, enum reque
     METHOD(REQUEST_READ_OUTPUT, ReadOutput, process_read_run)                                                          \
     METHOD(REQUEST_WRITE_INPUT, WriteInput, process_write_run)                                                         \
     METHOD(REQUEST_CLOSE_INPUT, CloseInput, process_close_input_run)                                                   \
+    METHOD(REQUEST_CLOSE_OUTPUT, CloseOutput, process_close_output_run)                                                \
     METHOD(REQUEST_RESIZE_TERMINAL, ResizeTerminal, process_resize_run)                                                \
     METHOD(REQUEST_PAUSE_CONTAINER, PauseContainer, container_pause_run)                                               \
     METHOD(REQUEST_RESUME_CONTAINER, ResumeContainer, container_resume_run)                                            \

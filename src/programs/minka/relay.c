@@ -37,6 +37,8 @@ struct pump {
     bool close_to;                /* an end of input is passed on by closing (pipes) */
     struct end_of_input *repeat;  /* output of a terminal whose input may be at its end */
     struct end_of_input *send_to; /* input of such a terminal */
+    int writer;                   /* output: pidfd of who gets SIGPIPE when nobody takes it any more */
+    bool drop;                    /* and has got it */
     bool done;
     size_t start, end;
     char buffer[PUMP_SIZE];
@@ -132,6 +134,19 @@ static void pump_end(struct pump *pump) {
     }
 }
 
+/*
+ * The writer gets the signal that the kernel would have sent it; if it ignores it, it must not wait for ever either.
+ * true: its output is dropped from now on.
+ */
+static bool drop_output(struct pump *pump) {
+    if (pump->writer < 0)
+        return false;
+    (void)syscall(SYS_pidfd_send_signal, pump->writer, SIGPIPE, NULL, 0U);
+    pump->drop = true;
+    pump->start = pump->end;
+    return true;
+}
+
 /* false: the direction is at its end. A pty's master reads EIO when the last slave is closed. */
 static bool pump_step(struct pump *pump) {
     ssize_t n;
@@ -139,13 +154,13 @@ static bool pump_step(struct pump *pump) {
         n = read(pump->from, pump->buffer, sizeof pump->buffer);
         if (n <= 0)
             return n < 0 && (errno == EAGAIN || errno == EINTR);
-        pump->start = 0;
+        pump->start = pump->drop ? (size_t)n : 0;
         pump->end = (size_t)n;
         return true;
     }
     n = write(pump->to, pump->buffer + pump->start, pump->end - pump->start);
     if (n < 0)
-        return errno == EAGAIN || errno == EINTR;
+        return errno == EAGAIN || errno == EINTR || drop_output(pump);
     pump->start += (size_t)n;
     return true;
 }
@@ -303,7 +318,8 @@ int relay_run(struct relay *relay, int master, pid_t pid, int pidfd, struct err 
         return err_set(err, ENOMEM, "out of memory");
     s->relay = relay;
     s->pidfd = pidfd;
-    s->input.to = -EBADF;
+    s->input.to = s->input.writer = -EBADF;
+    s->output.writer = s->errors.writer = pidfd;
     int r = loop_new(&s->loop, err);
     if (r >= 0)
         r = run_loop(s, err);

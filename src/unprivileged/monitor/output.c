@@ -2,14 +2,18 @@
 #include "shared/base/cleanup.h"
 #include "unprivileged/monitor/process.h"
 
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 static void set_writable_wakeup(struct output *o, bool wanted);
 static void pull(struct output *o, unsigned reserved);
 
 void output_init(struct output *o, struct process *process, uint32_t stream, int fd) {
+    struct statfs fs;
     *o = (struct output){.process = process, .stream = stream, .ended = fd < 0};
     host_fd_init(&o->host, fd);
+    o->is_pipe = fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == PIPEFS_MAGIC;
 }
 
 static void drop_waiting(struct output *o) {
@@ -29,8 +33,29 @@ bool output_is_done(const struct output *o) {
     return o->ended && o->n_waiting == 0;
 }
 
-/* As with a pipe whose reader has gone, only that the guest's process cannot be sent a SIGPIPE: let it write. */
+static void on_closed(void *data, const struct err *why, const ProtobufCMessage *reply) {
+    (void)data;
+    (void)why; /* what is still read is dropped */
+    (void)reply;
+}
+
+/* In the guest, too, the reader goes: the process gets SIGPIPE or EPIPE with its next write. */
+static void close_in_guest(struct output *o) {
+    struct process *p = o->process;
+    Minka__Agent__V1__CloseOutputRequest message = MINKA__AGENT__V1__CLOSE_OUTPUT_REQUEST__INIT;
+    message.container = p->container;
+    message.process = p->id;
+    message.stream = o->stream;
+    struct agent_request request = {
+        .method = "CloseOutput", .response = &minka__agent__v1__empty__descriptor, .owner = p, .reply = on_closed};
+    struct err err = {0};
+    (void)agent_call(p->agent, &request, &message.base, &err); /* fails only when the channel has */
+}
+
+/* A terminal is not closed: that its other side has gone arrives as SIGHUP through the stand-in. */
 static void reader_gone(struct output *o) {
+    if (!o->discard && !o->ended && !o->process->terminal)
+        close_in_guest(o);
     o->discard = true;
     drop_waiting(o);
     o->source = loop_source_free(o->source);
@@ -61,6 +86,8 @@ static void on_writable(void *data, uint32_t events) {
             if (taken == 0 && (events & (EPOLLERR | EPOLLHUP)))
                 reader_gone(o);
         }
+    } else if (events & EPOLLERR) {
+        reader_gone(o);
     }
     if (o->n_waiting > 0 && first->done == first->length) {
         free(first->data);
@@ -72,8 +99,11 @@ static void on_writable(void *data, uint32_t events) {
     process_progress(o->process); /* last: it may end the process */
 }
 
+/* A pipe is watched all the time: EPOLLERR, which comes unasked, says that its last reader has gone. */
 static void set_writable_wakeup(struct output *o, bool wanted) {
-    if (!wanted)
+    if (o->source && o->is_pipe)
+        (void)loop_source_set_events(o->source, wanted ? EPOLLOUT : 0);
+    else if (!wanted)
         o->source = loop_source_free(o->source);
     else if (!o->source && loop_add_fd(o->process->loop, o->host.fd, EPOLLOUT, on_writable, o, &o->source) < 0)
         reader_gone(o); /* cannot be waited for: out of memory or descriptors */
@@ -113,6 +143,12 @@ static void on_output(void *data, const struct err *why, const ProtobufCMessage 
         accept_data(o, response->data.data, response->data.len);
     output_pull(o);
     process_progress(p);
+}
+
+void output_start(struct output *o) {
+    if (o->is_pipe && !o->ended)
+        (void)loop_add_fd(o->process->loop, o->host.fd, 0, on_writable, o, &o->source);
+    pull(o, 0);
 }
 
 void output_pull(struct output *o) {

@@ -249,8 +249,8 @@ int process_watch(struct process *p, struct err *err) {
     if (r < 0)
         return r;
     p->state = PROCESS_WATCHED;
-    output_pull(&p->outputs[0]);
-    output_pull(&p->outputs[1]);
+    output_start(&p->outputs[0]);
+    output_start(&p->outputs[1]);
     if (p->standin_source)
         (void)loop_source_set_events(p->standin_source, EPOLLIN);
     else

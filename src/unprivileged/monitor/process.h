@@ -40,14 +40,16 @@ struct output {
     struct process *process;
     uint32_t stream; /* 1 or 2 */
     struct host_fd host;
-    struct loop_source *source; /* only while something waits */
+    struct loop_source *source; /* only while something waits, but for a pipe always */
+    bool is_pipe;               /* and not a FIFO with a name, which may get another reader */
     struct output_piece waiting[OUTPUT_AHEAD];
     unsigned n_waiting;
     unsigned asked; /* ReadOutput calls in flight, 0 or 1 */
     bool ended;     /* nothing more will come */
-    bool discard;   /* the host's reader has gone: the guest is still drained */
+    bool discard;   /* the host's reader has gone: the guest is told, and still drained */
 };
 void output_init(struct output *output, struct process *process, uint32_t stream, int fd);
+void output_start(struct output *output); /* the guest has the process */
 void output_pull(struct output *output);
 void output_stop(struct output *output); /* give up: drop what waits, close the host's descriptor */
 bool output_is_done(const struct output *output);
