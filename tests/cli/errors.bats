@@ -156,6 +156,36 @@ run_fails() { fails "$1" "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --
     fails 'id|usage' "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE"
 }
 
+# What systemd leaves in /run, in a mount namespace of its own.
+on_systemd() { unshare --mount --propagation private sh -c 'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && exec "$@"' sh "$@"; }
+export -f on_systemd
+
+@test "errors: cgroup managers, and paths that are not theirs" {
+    fails 'unknown cgroup manager "bogus"' "$MINKA" --cgroup-manager bogus --root "$MINKA_ROOT" list
+    fails 'contradict' "$MINKA" --cgroup-manager cgroupfs --systemd-cgroup --root "$MINKA_ROOT" list
+    edit_config --arg path "/$id" '.linux.cgroupsPath = $path'
+    fails 'slice:prefix:name, not "/' "$MINKA" --systemd-cgroup --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"
+    fails 'slice:prefix:name, not "/' "$MINKA" --cgroup-manager=systemd --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"
+    run "$MINKA" --cgroup-manager disabled --systemd-cgroup --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"
+    [ "$status" -eq 0 ]
+    edit_config --arg path "minka.slice:$ID_PREFIX:$id" '.linux.cgroupsPath = $path'
+    if [[ ! -d /run/systemd/system ]]; then
+        fails 'systemd does not run on this host' "$MINKA" --systemd-cgroup --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id"
+    fi
+    cgroup_of() { find /sys/fs/cgroup -maxdepth 4 -type d -name "*$id*" -printf '/%P\n' | sort -u; }
+    set_args sleep 1000
+    on_systemd "$MINKA" --systemd-cgroup --config "$CONFIG" --root "$MINKA_ROOT" run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+    [[ $(cgroup_of) == *"/minka.slice/$ID_PREFIX-$id.scope" ]]
+    minka delete --force "$id"
+    # Without the option it is a name like any other, as for runc.
+    minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+    [[ $(cgroup_of) == *"/minka.slice:$ID_PREFIX:$id" ]]
+    minka delete --force "$id"
+    [ -z "$(cgroup_of)" ]
+    find /sys/fs/cgroup -maxdepth 2 -type d -name minka.slice -exec rmdir {} + # no container's own
+    nothing_left
+}
+
 @test "errors: unknown verbs and options, options without value" {
     fails 'no-such-verb' "$MINKA" no-such-verb
     fails 'no-such-option' "$MINKA" --no-such-option list

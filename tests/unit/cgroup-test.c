@@ -40,6 +40,10 @@ static void test_paths(void **state) {
     expect_path("-.slice:cri:3", "/cri-3.scope");
     expect_path("a.slice::b.slice", "/a.slice/b.slice");
     expect_path("a.slice::b", "/a.slice/b.scope");
+    assert_true(cgroup_path_is_systemd("machine.slice:libpod:1f"));
+    assert_false(cgroup_path_is_systemd("/machine.slice:libpod:1f"));
+    assert_false(cgroup_path_is_systemd("machine.slice"));
+    assert_false(cgroup_path_is_systemd("machine.slice:1f"));
     static const char *const bad[] = {"",
                                       "/",
                                       "//",

@@ -23,6 +23,9 @@ struct cgroup_limits { /* 0 = leave alone */
     uint64_t cpu_shares; /* v1 scale, 2..262144 */
 };
 
+/* Has the path the form slice:prefix:name? */
+bool cgroup_path_is_systemd(const char *path);
+
 /*
  * Create path ("/libpod_parent/libpod-ID"; "slice:prefix:name" is taken apart as systemd would) in every hierarchy
  * and set the limits. An existing empty cgroup is used. Hierarchies that this user cannot write are left out; at

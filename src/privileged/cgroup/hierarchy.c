@@ -232,6 +232,11 @@ int cgroup_resolve(const char *path, char ret[PATH_MAX], struct err *err) {
     return 0;
 }
 
+bool cgroup_path_is_systemd(const char *path) {
+    char resolved[PATH_MAX];
+    return path[0] != '/' && strchr(path, ':') && cgroup_resolve(path, resolved, NULL) == 0;
+}
+
 int hierarchy_open(const struct hierarchy *hierarchy, const char *path) {
     char full[2 * PATH_MAX];
     /* Only a part is mounted: a path that starts with that part's name means the same cgroup. */

@@ -86,8 +86,25 @@ static char *cgroup_path(const struct sandbox *s) {
     if (s->context->no_cgroup)
         return strdup("");
     if (path[0] == '\0')
-        return text_format(CGROUP_DEFAULT_PARENT "/%s", s->request->id);
-    return path[0] == '/' || strchr(path, ':') ? strdup(path) : text_format("/%s", path);
+        return s->context->systemd_cgroup ? text_format("system.slice:minka:%s", s->request->id)
+                                          : text_format(CGROUP_DEFAULT_PARENT "/%s", s->request->id);
+    /* Without --systemd-cgroup colons are letters like others, as for runc. */
+    return path[0] == '/' || s->context->systemd_cgroup ? strdup(path) : text_format("/%s", path);
+}
+
+int sandbox_check_cgroup(const struct sandbox *s, struct err *err) {
+    const char *path = s->spec->cgroups_path;
+    if (s->context->no_cgroup || !s->context->systemd_cgroup)
+        return 0;
+    if (path[0] && !cgroup_path_is_systemd(path))
+        return err_set(err, EINVAL,
+                       "with --systemd-cgroup linux.cgroupsPath has the form slice:prefix:name, not \"%.200s\"", path);
+    /* sd_booted(3) */
+    if (faccessat(AT_FDCWD, "/run/systemd/system", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_set(err, EOPNOTSUPP,
+                       "--systemd-cgroup is given, but systemd does not run on this host: leave it out, or have the "
+                       "engine use cgroupfs");
+    return 0;
 }
 
 int sandbox_make_cgroup(struct sandbox *s, struct err *err) {

@@ -113,6 +113,7 @@ struct identity_range;
 int lease_range(const struct setup_context *context, char *ledger, size_t size, struct identity_range *ret,
                 struct err *err);
 int sandbox_lease(struct sandbox *s, struct err *err);
+int sandbox_check_cgroup(const struct sandbox *s, struct err *err); /* before anything is made */
 int sandbox_make_cgroup(struct sandbox *s, struct err *err);
 int sandbox_make_sockets(struct sandbox *s, struct err *err);
 /* What the whole sandbox may take from the host. */

@@ -178,7 +178,9 @@ static int open_net_namespace(struct sandbox *s, struct err *err) {
 int sandbox_prepare(struct sandbox *s, struct err *err) {
     if (!s->spec->has_process)
         return err_set(err, EINVAL, "config.json has no process");
-    int r = s->request->image ? find_image(s, err) : find_directory(s, err);
+    int r = sandbox_check_cgroup(s, err);
+    if (r >= 0)
+        r = s->request->image ? find_image(s, err) : find_directory(s, err);
     if (r >= 0)
         r = make_plan(s, err);
     if (r >= 0)

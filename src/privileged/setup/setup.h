@@ -22,7 +22,8 @@ struct setup_context {
     const char *root;    /* state directory: ROOT/ID per container */
     const char *run_dir; /* of the host: the ledger of leases, what probes found out */
     bool rootless;
-    bool no_cgroup; /* leave host cgroups alone */
+    bool no_cgroup;      /* leave host cgroups alone */
+    bool systemd_cgroup; /* cgroupsPath is slice:prefix:name */
     bool debug;     /* the monitor keeps a log in ROOT/ID */
     const struct config *config;
     void (*note)(void *data, const char *sentence); /* for --debug: what was decided; NULL none */

@@ -60,6 +60,7 @@ void log_warn(void *cli, const char *sentence); /* log_warning() for setup_conte
 
 /* container.c */
 int cli_config(struct cli *cli, const struct config **ret, struct err *err);
+int cli_check(const struct cli *cli, struct err *err); /* the global options */
 int cli_find_root(struct cli *cli, struct err *err);
 int cli_context(struct cli *cli, struct setup_context *ret, struct err *err);
 

@@ -71,6 +71,20 @@ int cli_find_root(struct cli *cli, struct err *err) {
     return cli->root && cli->run_dir ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
+static bool is_manager(const struct cli *cli, const char *name) {
+    return cli->cgroup_manager && strcmp(cli->cgroup_manager, name) == 0;
+}
+
+int cli_check(const struct cli *cli, struct err *err) {
+    if (cli->cgroup_manager && !is_manager(cli, "cgroupfs") && !is_manager(cli, "systemd") &&
+        !is_manager(cli, "disabled"))
+        return err_set(err, EINVAL, "unknown cgroup manager \"%.32s\": it is cgroupfs, systemd or disabled",
+                       cli->cgroup_manager);
+    if (cli->systemd_cgroup && is_manager(cli, "cgroupfs"))
+        return err_set(err, EINVAL, "--systemd-cgroup and --cgroup-manager cgroupfs contradict each other");
+    return 0;
+}
+
 int cli_context(struct cli *cli, struct setup_context *ret, struct err *err) {
     const struct config *config;
     int r = cli_config(cli, &config, err);
@@ -80,7 +94,8 @@ int cli_context(struct cli *cli, struct setup_context *ret, struct err *err) {
         .root = cli->root,
         .run_dir = cli->run_dir,
         .rootless = cli->rootless,
-        .no_cgroup = cli->cgroup_manager && strcmp(cli->cgroup_manager, "disabled") == 0,
+        .no_cgroup = is_manager(cli, "disabled"),
+        .systemd_cgroup = cli->systemd_cgroup || is_manager(cli, "systemd"),
         .debug = cli->debug,
         .config = config,
         .note = log_note,

@@ -98,6 +98,8 @@ static int run_command(struct cli *cli, const struct command *command, int argc,
     if (r >= 0)
         r = check_operands(command, &operands, err);
     if (r >= 0)
+        r = cli_check(cli, err);
+    if (r >= 0)
         r = cli_find_root(cli, err);
     const struct config *config;
     if (r >= 0 && cli->config_path) /* a mistake in it is one for verbs that do not need it, too */
