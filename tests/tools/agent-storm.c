@@ -17,7 +17,10 @@ static char process_ids[PROCESSES][3] = {"", "e0", "e1", "e2", "e3"}; /* the fir
 static char *programs[][2] = {
     {(char[]){"/bin/true"}, NULL}, {(char[]){"/bin/yes"}, NULL}, {(char[]){"/bin/cat"}, NULL}};
 
-static struct { unsigned open, succeeded, failed; } calls;
+struct calls {
+    unsigned open, succeeded, failed;
+};
+static struct calls calls;
 
 /* rand() would do; this one is the same everywhere for the same seed. */
 static unsigned random_state;

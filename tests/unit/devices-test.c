@@ -87,7 +87,7 @@ static int load(const ProtobufCBinaryData *program, char *log, size_t log_size) 
     attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
     attr.insn_cnt = (uint32_t)(program->len / sizeof(struct bpf_insn));
     attr.insns = (uint64_t)(uintptr_t)program->data;
-    attr.license = (uint64_t)(uintptr_t) "Apache-2.0";
+    attr.license = (uint64_t)(uintptr_t)("Apache-2.0");
     attr.log_buf = (uint64_t)(uintptr_t)log;
     attr.log_size = (uint32_t)log_size;
     attr.log_level = 1;

@@ -112,8 +112,8 @@ static void make_root(struct fixture_plan *plan) {
 }
 
 void fixture_script(struct fixture_plan *plan, const char *script) {
-    plan->args[0] = (char *)(uintptr_t) "sh";
-    plan->args[1] = (char *)(uintptr_t) "-c";
+    plan->args[0] = (char *)(uintptr_t)("sh");
+    plan->args[1] = (char *)(uintptr_t)("-c");
     plan->args[2] = (char *)(uintptr_t)script;
     plan->process.args = plan->args;
     plan->process.n_args = 3;
@@ -190,10 +190,10 @@ void fixture_plan(struct fixture_plan *plan, const char *script) {
     add_symlink(plan, "/dev/ptmx", "pts/ptmx");
     add_symlink(plan, "/dev/fd", "/proc/self/fd");
     fixture_script(plan, script);
-    plan->env[0] = (char *)(uintptr_t) "PATH=/bin";
+    plan->env[0] = (char *)(uintptr_t)("PATH=/bin");
     plan->process.env = plan->env;
     plan->process.n_env = 1;
-    plan->process.cwd = (char *)(uintptr_t) "/";
+    plan->process.cwd = (char *)(uintptr_t)("/");
     plan->process.no_new_privileges = true;
     plan->process.capabilities = &plan->capabilities;
     plan->capabilities.bounding = plan->capabilities.effective = plan->capabilities.permitted = default_capabilities;

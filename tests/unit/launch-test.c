@@ -26,10 +26,10 @@ static void test_surroundings(void **state) {
         &plan,
         "echo $$; hostname; pwd; id -u; id -g; id -G; umask; echo $HOME; echo $PATH; cat /proc/self/oom_score_adj;"
         "ip addr show lo | grep -c 'inet 127.0.0.1'; cat /proc/sys/net/ipv4/ip_forward; cat /proc/self/comm");
-    plan.container.hostname = (char *)(uintptr_t) "house";
+    plan.container.hostname = (char *)(uintptr_t)("house");
     Minka__Plan__V1__Sysctl sysctl = MINKA__PLAN__V1__SYSCTL__INIT, *sysctls[] = {&sysctl};
-    sysctl.key = (char *)(uintptr_t) "net/ipv4/ip_forward";
-    sysctl.value = (char *)(uintptr_t) "1";
+    sysctl.key = (char *)(uintptr_t)("net/ipv4/ip_forward");
+    sysctl.value = (char *)(uintptr_t)("1");
     plan.container.sysctls = sysctls;
     plan.container.n_sysctls = 1;
     uint32_t groups[] = {7, 9};
@@ -41,15 +41,15 @@ static void test_surroundings(void **state) {
     plan.process.umask = 027;
     plan.process.set_oom_score_adj = true;
     plan.process.oom_score_adj = 123;
-    plan.process.cwd = (char *)(uintptr_t) "/made/here";
+    plan.process.cwd = (char *)(uintptr_t)("/made/here");
     fixture_expect(&plan, "1\nhouse\n/made/here\n1000\n1001\n1001 7 9\n0027\n/home/user\n/bin\n123\n1\n1\ncat\n");
 }
 
 static void test_environment(void **state) {
     (void)state;
     fixture_plan(&plan, "env | grep -v -e ^PWD -e ^SHLVL");
-    plan.env[1] = (char *)(uintptr_t) "HOME=/elsewhere";
-    plan.env[2] = (char *)(uintptr_t) "X=a b";
+    plan.env[1] = (char *)(uintptr_t)("HOME=/elsewhere");
+    plan.env[2] = (char *)(uintptr_t)("X=a b");
     plan.process.n_env = 3;
     fixture_expect(&plan, "HOME=/elsewhere\nX=a b\nPATH=/bin\n");
     plan.process.n_env = 1;
@@ -162,7 +162,7 @@ static void test_scheduling(void **state) {
     plan.process.io_priority = 2 << 13 | 3;
     plan.container.set_personality = true;
     plan.container.personality = 8; /* PER_LINUX32 */
-    plan.container.domainname = (char *)(uintptr_t) "example.net";
+    plan.container.domainname = (char *)(uintptr_t)("example.net");
     fixture_expect(&plan, "7\nbest-effort: prio 3\ni686\nexample.net\n");
     scheduler.policy = 99;
     fixture_expect_failure(&plan, "cannot set the scheduling policy of the process: Invalid argument");
@@ -189,7 +189,7 @@ static void test_commands(void **state) {
         plan.args[0] = (char *)(uintptr_t)cases[i].name;
         fixture_expect_failure(&plan, cases[i].text);
     }
-    plan.args[0] = (char *)(uintptr_t) "private";
+    plan.args[0] = (char *)(uintptr_t)("private");
     plan.process.uid = 1000;
     plan.process.capabilities = NULL; /* or CAP_DAC_OVERRIDE lets it pass */
     fixture_create(&plan, &result);
@@ -198,10 +198,10 @@ static void test_commands(void **state) {
     fixture_start(&result);
     fixture_wait(&result);
     fixture_remove(&plan, &result);
-    plan.args[0] = (char *)(uintptr_t) "true";
-    plan.process.cwd = (char *)(uintptr_t) "/bin/plain";
+    plan.args[0] = (char *)(uintptr_t)("true");
+    plan.process.cwd = (char *)(uintptr_t)("/bin/plain");
     fixture_expect_failure(&plan, "cannot change to the working directory /bin/plain: Not a directory");
-    plan.process.cwd = (char *)(uintptr_t) "/";
+    plan.process.cwd = (char *)(uintptr_t)("/");
     plan.process.n_env = 0;
     fixture_expect_failure(&plan, "executable file `true` not found in $PATH: No such file or directory");
 }

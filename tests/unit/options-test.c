@@ -167,8 +167,8 @@ static void help_is_aligned(void **data) {
 
 /* ---- the process of exec ---- */
 
-static char *base_env[] = {(char *)(uintptr_t) "PATH=/bin", (char *)(uintptr_t) "A=1", NULL};
-static char *base_args[] = {(char *)(uintptr_t) "init", NULL};
+static char *base_env[] = {(char *)(uintptr_t)("PATH=/bin"), (char *)(uintptr_t)("A=1"), NULL};
+static char *base_args[] = {(char *)(uintptr_t)("init"), NULL};
 static uint32_t base_gids[] = {5};
 
 static struct oci_process base(void) {
@@ -177,7 +177,7 @@ static struct oci_process base(void) {
         .n_args = 1,
         .env = base_env,
         .n_env = 2,
-        .cwd = (char *)(uintptr_t) "/",
+        .cwd = (char *)(uintptr_t)("/"),
         .additional_gids = base_gids,
         .n_additional_gids = 1,
         .terminal = true,
@@ -195,7 +195,7 @@ static void options_change_the_process(void **data) {
         .additional_gids = {gids, 1},
         .caps = {caps, 1},
     };
-    char *args[] = {(char *)(uintptr_t) "id", (char *)(uintptr_t) "-u", NULL};
+    char *args[] = {(char *)(uintptr_t)("id"), (char *)(uintptr_t)("-u"), NULL};
     struct oci_process from = base();
     struct process p = {0};
     struct err err = {0};
@@ -238,7 +238,7 @@ static void bad_changes_are_refused(void **data) {
         {.user = "root"},  {.user = "1:"},       {.user = "4294967295"},         {.cwd = "tmp"},
         {.env = {env, 1}}, {.env = {no_env, 1}}, {.additional_gids = {gids, 1}}, {.caps = {caps, 1}},
     };
-    char *args[] = {(char *)(uintptr_t) "id", NULL};
+    char *args[] = {(char *)(uintptr_t)("id"), NULL};
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct oci_process from = base();
         struct process p = {0};

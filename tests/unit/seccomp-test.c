@@ -68,7 +68,7 @@ static void test_defaults_and_errnos(void **state) {
                                        call("SCMP_ACT_ALLOW", "no_such_call_anywhere")};
     rules[2].has_errno = true;
     rules[2].errno_value = ENOTTY;
-    struct oci_seccomp seccomp = {.default_action = (char *)(uintptr_t) "SCMP_ACT_ERRNO",
+    struct oci_seccomp seccomp = {.default_action = (char *)(uintptr_t)("SCMP_ACT_ERRNO"),
                                   .has_default_errno = true,
                                   .default_errno = ENOLINK,
                                   .rules = rules,
@@ -89,9 +89,9 @@ static void test_newer_calls_are_unknown(void **state) {
     (void)state;
     struct oci_seccomp_rule rules[] = {call("SCMP_ACT_ALLOW", "read"), call("SCMP_ACT_ALLOW", "openat2")};
     struct oci_seccomp seccomp = {
-        .default_action = (char *)(uintptr_t) "SCMP_ACT_ERRNO",
-        .architectures = NAMES((char *)(uintptr_t) "SCMP_ARCH_X86_64", (char *)(uintptr_t) "SCMP_ARCH_X86",
-                               (char *)(uintptr_t) "SCMP_ARCH_X32", (char *)(uintptr_t) "SCMP_ARCH_AARCH64"),
+        .default_action = (char *)(uintptr_t)("SCMP_ACT_ERRNO"),
+        .architectures = NAMES((char *)(uintptr_t)("SCMP_ARCH_X86_64"), (char *)(uintptr_t)("SCMP_ARCH_X86"),
+                               (char *)(uintptr_t)("SCMP_ARCH_X32"), (char *)(uintptr_t)("SCMP_ARCH_AARCH64")),
         .n_architectures = 4,
         .rules = rules,
         .n_rules = ARRAY_SIZE(rules)};
@@ -107,8 +107,8 @@ static void test_newer_calls_are_unknown(void **state) {
     assert_int_equal(ask(&program, AUDIT_ARCH_X86_64, 0x40000000 | SYS_write, NULL), ERRNO(EPERM));
     assert_int_equal(ask(&program, AUDIT_ARCH_X86_64, 0x40000000 | 460, NULL), ERRNO(ENOSYS));
     /* a list of what is forbidden says nothing about newer calls */
-    seccomp.default_action = (char *)(uintptr_t) "SCMP_ACT_ALLOW";
-    rules[0].action = rules[1].action = (char *)(uintptr_t) "SCMP_ACT_ERRNO";
+    seccomp.default_action = (char *)(uintptr_t)("SCMP_ACT_ALLOW");
+    rules[0].action = rules[1].action = (char *)(uintptr_t)("SCMP_ACT_ERRNO");
     _cleanup_program_ struct program open_list = {0};
     build(&seccomp, &open_list);
     assert_int_equal(ask_native(&open_list, SYS_openat2 + 1, 0), SECCOMP_RET_ALLOW);
@@ -130,7 +130,7 @@ static void test_arguments(void **state) {
     rules[1].args = both, rules[1].n_args = 2;
     rules[2].args = masked, rules[2].n_args = 1;
     struct oci_seccomp seccomp = {
-        .default_action = (char *)(uintptr_t) "SCMP_ACT_ERRNO", .rules = rules, .n_rules = ARRAY_SIZE(rules)};
+        .default_action = (char *)(uintptr_t)("SCMP_ACT_ERRNO"), .rules = rules, .n_rules = ARRAY_SIZE(rules)};
     _cleanup_program_ struct program program = {0};
     build(&seccomp, &program);
     assert_int_equal(ask_native(&program, SYS_personality, 0), SECCOMP_RET_ALLOW);
@@ -162,11 +162,12 @@ static void test_refusals(void **state) {
     (void)state;
     struct oci_seccomp_arg far = {.index = 6, .op = OCI_CMP_EQ};
     struct oci_seccomp_rule rules[] = {call("SCMP_ACT_NOTIFY", "mount")};
-    struct oci_seccomp seccomp = {.default_action = (char *)(uintptr_t) "SCMP_ACT_ALLOW", .rules = rules, .n_rules = 1};
+    struct oci_seccomp seccomp = {
+        .default_action = (char *)(uintptr_t)("SCMP_ACT_ALLOW"), .rules = rules, .n_rules = 1};
     refused(&seccomp, "SCMP_ACT_NOTIFY");
-    rules[0].action = (char *)(uintptr_t) "SCMP_ACT_WHATEVER";
+    rules[0].action = (char *)(uintptr_t)("SCMP_ACT_WHATEVER");
     refused(&seccomp, "SCMP_ACT_WHATEVER");
-    rules[0].action = (char *)(uintptr_t) "SCMP_ACT_ERRNO";
+    rules[0].action = (char *)(uintptr_t)("SCMP_ACT_ERRNO");
     rules[0].has_errno = true;
     rules[0].errno_value = 5000;
     refused(&seccomp, "5000");
@@ -174,19 +175,19 @@ static void test_refusals(void **state) {
     rules[0].args = &far, rules[0].n_args = 1;
     refused(&seccomp, "not 6");
     rules[0].n_args = 0;
-    seccomp.flags = NAMES((char *)(uintptr_t) "SECCOMP_FILTER_FLAG_ODD"), seccomp.n_flags = 1;
+    seccomp.flags = NAMES((char *)(uintptr_t)("SECCOMP_FILTER_FLAG_ODD")), seccomp.n_flags = 1;
     refused(&seccomp, "SECCOMP_FILTER_FLAG_ODD");
     seccomp.n_flags = 0;
-    seccomp.architectures = NAMES((char *)(uintptr_t) "SCMP_ARCH_Z80"), seccomp.n_architectures = 1;
+    seccomp.architectures = NAMES((char *)(uintptr_t)("SCMP_ARCH_Z80")), seccomp.n_architectures = 1;
     refused(&seccomp, "SCMP_ARCH_Z80");
 }
 
 static void test_flags(void **state) {
     (void)state;
-    struct oci_seccomp seccomp = {
-        .default_action = (char *)(uintptr_t) "SCMP_ACT_ALLOW",
-        .flags = NAMES((char *)(uintptr_t) "SECCOMP_FILTER_FLAG_LOG", (char *)(uintptr_t) "SECCOMP_FILTER_FLAG_TSYNC"),
-        .n_flags = 2};
+    struct oci_seccomp seccomp = {.default_action = (char *)(uintptr_t)("SCMP_ACT_ALLOW"),
+                                  .flags = NAMES((char *)(uintptr_t)("SECCOMP_FILTER_FLAG_LOG"),
+                                                 (char *)(uintptr_t)("SECCOMP_FILTER_FLAG_TSYNC")),
+                                  .n_flags = 2};
     _cleanup_program_ struct program program = {0};
     build(&seccomp, &program);
     assert_int_equal(program.flags, SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_TSYNC);
@@ -198,7 +199,8 @@ static void test_in_the_kernel(void **state) {
     struct oci_seccomp_rule rules[] = {call("SCMP_ACT_ERRNO", "getppid")};
     rules[0].has_errno = true;
     rules[0].errno_value = ENOTNAM;
-    struct oci_seccomp seccomp = {.default_action = (char *)(uintptr_t) "SCMP_ACT_ALLOW", .rules = rules, .n_rules = 1};
+    struct oci_seccomp seccomp = {
+        .default_action = (char *)(uintptr_t)("SCMP_ACT_ALLOW"), .rules = rules, .n_rules = 1};
     _cleanup_program_ struct program program = {0};
     build(&seccomp, &program);
     pid_t pid = fork();

@@ -13,16 +13,15 @@ enum value_kind { VALUE_NAME, VALUE_GROUPS, VALUE_DIGEST, VALUE_PROTOCOL };
 
 /* Every key that a manifest must have, and where its value goes. */
 static const struct manifest_key {
-    const char *name;
     enum value_kind kind;
+    const char *name;
     size_t offset, size;
 } keys[] = {
-#define KEY(name, kind)                                                                                                \
-    { #name, kind, offsetof(struct image_manifest, name), sizeof(((struct image_manifest *)0)->name) }
-    KEY(version, VALUE_NAME),         KEY(protocol, VALUE_PROTOCOL),    KEY(kernel, VALUE_NAME),
-    KEY(groups, VALUE_GROUPS),        KEY(agent_sha256, VALUE_DIGEST),  KEY(vmlinux_sha256, VALUE_DIGEST),
-    KEY(initrd_sha256, VALUE_DIGEST), KEY(inputs_sha256, VALUE_DIGEST),
-#undef KEY
+#define FIELD(name) #name, offsetof(struct image_manifest, name), sizeof(((struct image_manifest *)0)->name)
+    {VALUE_NAME, FIELD(version)},         {VALUE_PROTOCOL, FIELD(protocol)},    {VALUE_NAME, FIELD(kernel)},
+    {VALUE_GROUPS, FIELD(groups)},        {VALUE_DIGEST, FIELD(agent_sha256)},  {VALUE_DIGEST, FIELD(vmlinux_sha256)},
+    {VALUE_DIGEST, FIELD(initrd_sha256)}, {VALUE_DIGEST, FIELD(inputs_sha256)},
+#undef FIELD
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
 

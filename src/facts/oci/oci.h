@@ -113,6 +113,15 @@ struct oci_device_rule {
     bool read, write, mknod;
 };
 
+struct oci_hugepage_limit {
+    char *page_size;
+    uint64_t limit;
+};
+
+struct oci_unified { /* a cgroup v2 file and what to write, verbatim */
+    char *file, *value;
+};
+
 struct oci_resources {
     struct oci_device_rule *device_rules; /* in order */
     size_t n_device_rules;
@@ -129,14 +138,9 @@ struct oci_resources {
     int64_t pids_limit; /* <= 0: unlimited */
     bool has_blkio_weight;
     uint32_t blkio_weight;
-    struct oci_hugepage_limit {
-        char *page_size;
-        uint64_t limit;
-    } * hugepage_limits;
+    struct oci_hugepage_limit *hugepage_limits;
     size_t n_hugepage_limits;
-    struct oci_unified {
-        char *file, *value;
-    } * unified; /* cgroup v2 files, verbatim */
+    struct oci_unified *unified;
     size_t n_unified;
 };
 

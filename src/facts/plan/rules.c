@@ -8,25 +8,22 @@
 
 #include <sys/stat.h>
 
-#define ALLOW(t, ma, mi)                                                                                               \
-    {                                                                                                                  \
-        .allow = true, .type = t, .has_major = true, .major = ma, .has_minor = (int64_t)(mi) >= 0, .minor = mi,        \
-        .read = true, .write = true, .mknod = true                                                                     \
-    }
+#define ALL_USES     .allow = true, .read = true, .write = true, .mknod = true
+#define NODE(ma, mi) .type = 'c', .has_major = true, .major = ma, .has_minor = true, .minor = mi
 
 /* Making nodes of any kind is harmless, opening them is not: so do crun (cgroup-resources.c) and runc (specconv). */
 static const struct oci_device_rule always[] = {
     {.allow = true, .type = 'c', .mknod = true},
     {.allow = true, .type = 'b', .mknod = true},
-    ALLOW('c', 1, 3),
-    ALLOW('c', 1, 5),
-    ALLOW('c', 1, 7),
-    ALLOW('c', 1, 8),
-    ALLOW('c', 1, 9),
-    ALLOW('c', 5, 0),
-    ALLOW('c', 5, 1),
-    ALLOW('c', 5, 2),
-    ALLOW('c', 136, -1), /* pseudo-terminals */
+    {ALL_USES, NODE(1, 3)},
+    {ALL_USES, NODE(1, 5)},
+    {ALL_USES, NODE(1, 7)},
+    {ALL_USES, NODE(1, 8)},
+    {ALL_USES, NODE(1, 9)},
+    {ALL_USES, NODE(5, 0)},
+    {ALL_USES, NODE(5, 1)},
+    {ALL_USES, NODE(5, 2)},
+    {ALL_USES, .type = 'c', .has_major = true, .major = 136}, /* pseudo-terminals */
 };
 
 static const struct oci_device_rule deny_all = {.type = 'a', .read = true, .write = true, .mknod = true};
@@ -99,7 +96,7 @@ int plan_build_update_rules(const struct oci_resources *resources, ProtobufCBina
 }
 
 static void allow_node(struct rules *rules, const plan_device *device) {
-    struct oci_device_rule rule = ALLOW('c', device->major, device->minor);
+    struct oci_device_rule rule = {ALL_USES, NODE(device->major, device->minor)};
     if (S_ISCHR(device->mode) && !is_said_already(rules, &rule))
         add_rule(rules, &rule);
 }
