@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # `minka image`: reproducible guest images, rebuilt when the kernel changes.
+bats_require_minimum_version 1.5.0
 load ../lib/common
 
 setup_file() { setup_minka; }
@@ -17,6 +18,39 @@ release() { basename "$(ls -d "$CACHE"/images/*/ | head -1)"; }
     [ "$(stat -c %a "$image"/* | sort -u)" = 644 ]
     [ "$(stat -c %a "$image")" = 755 ]
     [ "$(stat -c %a "$BATS_TEST_TMPDIR/one")" = 755 ]
+}
+
+@test "image: env without one shows all the rest, and how to build it" {
+    local config=$BATS_TEST_TMPDIR/configuration.toml
+    sed "s|^image_dir.*|image_dir = \"$BATS_TEST_TMPDIR/none\"|" "$CONFIG" >"$config"
+    run --separate-stderr "$MINKA" --config "$config" --root "$MINKA_ROOT" env
+    [ "$status" -eq 1 ]
+    [[ $output == *"path           /"*qemu* && $output == *acceleration* && $output == *"server         /"* ]]
+    [[ $output == *"problem        no guest image in $BATS_TEST_TMPDIR/none: run \`minka image build\`"* ]]
+    # shellcheck disable=SC2154 # set by run --separate-stderr
+    [ "$stderr" = "minka: no guest image in $BATS_TEST_TMPDIR/none: run \`minka image build\`" ]
+    run --separate-stderr "$MINKA" --config "$config" --root "$MINKA_ROOT" env --json
+    [[ $(jq -r .guest.problem <<<"$output") == "no guest image"* && $(jq -r .hypervisor.problem <<<"$output") == "" ]]
+    [[ $(jq -r .hypervisor.path <<<"$output") == /*qemu* ]]
+    run "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" env
+    [[ $status -eq 0 && $output != *problem* ]]
+}
+
+@test "image: what has nothing to do with containers needs no state directory" {
+    # By descriptor: nobody may not enter the directories above the program and the test.
+    exec 8<"$MINKA"
+    chmod 777 "$BATS_TEST_TMPDIR"
+    as_nobody() { (cd "$BATS_TEST_TMPDIR" && setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR /proc/self/fd/8 "$@"); }
+    run as_nobody env
+    [[ $output == *"path           /"*qemu* && $output != *XDG_RUNTIME_DIR* ]]
+    run as_nobody features
+    [ "$status" -eq 0 ]
+    run as_nobody spec
+    [ "$status" -eq 0 ]
+    [ -s "$BATS_TEST_TMPDIR/config.json" ]
+    run as_nobody list
+    [[ $status -eq 1 && $output == *"XDG_RUNTIME_DIR is not set"* ]]
+    exec 8<&-
 }
 
 @test "image: directory and agent come from the configuration" {

@@ -25,7 +25,12 @@ create() { minka create --bundle "$BUNDLE" --pid-file "$BATS_TEST_TMPDIR/pid" "$
     [ "$(jq -r .id <<<"$output")" = "$id" ]
     [ "$(jq -r .pid <<<"$output")" = "$pid" ]
     [ "$(jq -r .bundle <<<"$output")" = "$BUNDLE" ]
-    jq -e '.ociVersion and .created and .rootfs and .owner' <<<"$output"
+    jq -e '.ociVersion and .created and .rootfs and .owner == "root"' <<<"$output"
+    [ "$(minka list --format json | jq -r '.[0].owner')" = root ]
+    # who has no name is shown by number
+    jq '.owner = 4000000000' "$MINKA_ROOT/$id/state.json" >"$BATS_TEST_TMPDIR/state.json"
+    cat "$BATS_TEST_TMPDIR/state.json" >"$MINKA_ROOT/$id/state.json"
+    [ "$(minka state "$id" | jq -r .owner)" = '#4000000000' ]
     [ ! -s "$BATS_TEST_TMPDIR/out" ] # nothing of the process has run
     minka start "$id"
     is_status "$id" running

@@ -73,7 +73,13 @@ static int choose_accelerator(const struct setup_context *context, const char *p
     return 0;
 }
 
-static int find_guest(const struct setup_context *context, struct setup_machine *m, struct err *err) {
+static int check_readable(const char *what, const char *path, struct err *err) {
+    if (access(path, R_OK) == 0)
+        return 0;
+    return err_errno_name(err, "cannot read the %s %s", what, path);
+}
+
+static int choose_guest(const struct setup_context *context, struct setup_machine *m, struct err *err) {
     const struct config *config = context->config;
     bool has_kernel = config->qemu.kernel[0], has_initrd = config->qemu.initrd[0];
     if (has_kernel != has_initrd)
@@ -96,10 +102,19 @@ static int find_guest(const struct setup_context *context, struct setup_machine 
     return 0;
 }
 
-static int check_readable(const char *what, const char *path, struct err *err) {
-    if (access(path, R_OK) == 0)
-        return 0;
-    return err_errno_name(err, "cannot read the %s %s", what, path);
+static int find_guest(const struct setup_context *context, struct setup_machine *m, struct err *err) {
+    int r = choose_guest(context, m, err);
+    if (r >= 0)
+        r = check_readable("guest kernel", m->kernel, err);
+    return r < 0 ? r : check_readable("guest initrd", m->initrd, err);
+}
+
+static int choose_firmware(const struct setup_context *context, struct setup_machine *m, struct err *err) {
+    const struct config *config = context->config;
+    if (config->qemu.firmware[0])
+        return copy(&m->firmware, config->qemu.firmware, err);
+    enum vmm_machine machine = config->qemu.machine_type == CONFIG_MACHINE_Q35 ? VMM_Q35 : VMM_MICROVM;
+    return probe_firmware(config->qemu.path, machine, &m->firmware, err);
 }
 
 static int find_vmm(const struct setup_context *context, const char *probe_dir, struct setup_machine *m,
@@ -118,12 +133,17 @@ static int find_vmm(const struct setup_context *context, const char *probe_dir, 
     m->version_minor = features.version_minor;
     m->kvm_by_fd = features.kvm_by_fd;
     r = copy(&m->vmm_path, config->qemu.path, err);
-    if (r < 0)
-        return r;
-    if (config->qemu.firmware[0])
-        return copy(&m->firmware, config->qemu.firmware, err);
-    enum vmm_machine machine = config->qemu.machine_type == CONFIG_MACHINE_Q35 ? VMM_Q35 : VMM_MICROVM;
-    return probe_firmware(config->qemu.path, machine, &m->firmware, err);
+    if (r >= 0)
+        r = choose_firmware(context, m, err);
+    return r < 0 ? r : check_readable("firmware", m->firmware, err);
+}
+
+static int find_file_server(const struct setup_context *context, struct setup_machine *m, struct err *err) {
+    enum share_server kind;
+    int r = share_find_server(context->config->qemu.virtio_fs_daemon, &kind, &m->file_server, err);
+    if (r >= 0)
+        m->file_server_is_rust = kind == SHARE_SERVER_RUST;
+    return r;
 }
 
 int setup_machine_find(const struct setup_context *context, struct setup_machine *ret, struct err *err) {
@@ -136,21 +156,26 @@ int setup_machine_find(const struct setup_context *context, struct setup_machine
         r = choose_accelerator(context, probe_dir, &m, err);
     if (r >= 0)
         r = find_guest(context, &m, err);
-    if (r >= 0)
-        r = check_readable("guest kernel", m.kernel, err);
-    if (r >= 0)
-        r = check_readable("guest initrd", m.initrd, err);
-    if (r >= 0)
-        r = check_readable("firmware", m.firmware, err);
     if (r < 0)
         return r;
     /* Without one a container with --image may still run: spawn_share() complains if it is needed. */
-    enum share_server kind;
-    if (share_find_server(context->config->qemu.virtio_fs_daemon, &kind, &m.file_server, NULL) >= 0)
-        m.file_server_is_rust = kind == SHARE_SERVER_RUST;
+    (void)find_file_server(context, &m, NULL);
     *ret = m;
     m = (struct setup_machine){0};
     return 0;
+}
+
+void setup_machine_look(const struct setup_context *context, struct setup_machine *ret,
+                        struct setup_machine_problems *problems) {
+    _cleanup_free_ char *probe_dir = NULL;
+    *ret = (struct setup_machine){0};
+    *problems = (struct setup_machine_problems){0};
+    if (context->run_dir) /* only to keep what is found out */
+        (void)machine_probe_dir(context, &probe_dir, NULL);
+    (void)find_vmm(context, probe_dir, ret, &problems->vmm);
+    (void)choose_accelerator(context, probe_dir, ret, &problems->acceleration);
+    (void)find_guest(context, ret, &problems->guest);
+    (void)find_file_server(context, ret, &problems->file_server);
 }
 
 unsigned cpu_list_count(const char *list) {

@@ -24,7 +24,7 @@ struct setup_context {
     bool rootless;
     bool no_cgroup;      /* leave host cgroups alone */
     bool systemd_cgroup; /* cgroupsPath is slice:prefix:name */
-    bool debug;     /* the monitor keeps a log in ROOT/ID */
+    bool debug;          /* the monitor keeps a log in ROOT/ID */
     const struct config *config;
     void (*note)(void *data, const char *sentence); /* for --debug: what was decided; NULL none */
     void *note_data;
@@ -132,5 +132,12 @@ struct setup_machine {
     bool file_server_is_rust;
 };
 int setup_machine_find(const struct setup_context *context, struct setup_machine *ret, struct err *err);
+/* The same for a person who looks: everything that can be found, and for each part what is wrong with it (code 0:
+ * nothing). context->run_dir may be NULL. */
+struct setup_machine_problems {
+    struct err vmm, acceleration, guest, file_server;
+};
+void setup_machine_look(const struct setup_context *context, struct setup_machine *ret,
+                        struct setup_machine_problems *problems);
 void setup_machine_done(struct setup_machine *machine);
 #define _cleanup_setup_machine_ __attribute__((cleanup(setup_machine_done)))

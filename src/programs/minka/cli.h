@@ -20,7 +20,7 @@ struct cli {
     const char *root_option, *log, *log_format, *cgroup_manager, *rootless_option, *config_path;
     bool debug, systemd_cgroup, show_version, show_help;
 
-    char *root;    /* state directory in effect */
+    char *root;    /* state directory in effect; both are NULL when there is none, for verbs that do without */
     char *run_dir; /* of the host or the user: leases, what was probed */
     bool rootless;
     struct config *config; /* read when first asked for */
@@ -35,6 +35,7 @@ struct command {
     size_t options_size; /* of the struct that they fill */
     size_t min, max;     /* operands */
     size_t stop_at;      /* options_parse() */
+    bool without_root;   /* cli->root may be NULL: it has nothing to do with containers */
     int (*run)(struct cli *cli, void *options, const struct operands *operands, struct err *err);
 };
 
@@ -60,7 +61,7 @@ void log_warn(void *cli, const char *sentence); /* log_warning() for setup_conte
 
 /* container.c */
 int cli_config(struct cli *cli, const struct config **ret, struct err *err);
-int cli_check(const struct cli *cli, struct err *err); /* the global options */
+int cli_check(struct cli *cli, struct err *err); /* the global options */
 int cli_find_root(struct cli *cli, struct err *err);
 int cli_context(struct cli *cli, struct setup_context *ret, struct err *err);
 
@@ -86,6 +87,8 @@ int container_call(const struct container *container, int op, int signal, uint32
 struct json_writer;
 int print_json(struct json_writer *w, struct err *err);
 /* The state document of `state` and `list`; annotations come from the container's config.json. */
+enum { OWNER_SIZE = 256 };
+void owner_name(uid_t uid, char *ret, size_t size);
 void write_state(struct json_writer *w, const struct container *container);
 
 int write_pid_file(const char *path, pid_t pid, struct err *err);

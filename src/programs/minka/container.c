@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -57,12 +58,7 @@ static int run_dir(const struct cli *cli, char **ret, struct err *err) {
 }
 
 int cli_find_root(struct cli *cli, struct err *err) {
-    int r = find_rootless(cli, err);
-    if (r < 0)
-        return r;
-    if (cli->root_option && cli->root_option[0] == '\0')
-        return err_set(err, EINVAL, "--root needs a directory");
-    r = run_dir(cli, &cli->run_dir, err);
+    int r = run_dir(cli, &cli->run_dir, err);
     if (r < 0 && !cli->root_option)
         return r;
     if (!cli->run_dir) /* only --root is there: it is also this user's own place */
@@ -75,14 +71,16 @@ static bool is_manager(const struct cli *cli, const char *name) {
     return cli->cgroup_manager && strcmp(cli->cgroup_manager, name) == 0;
 }
 
-int cli_check(const struct cli *cli, struct err *err) {
+int cli_check(struct cli *cli, struct err *err) {
     if (cli->cgroup_manager && !is_manager(cli, "cgroupfs") && !is_manager(cli, "systemd") &&
         !is_manager(cli, "disabled"))
         return err_set(err, EINVAL, "unknown cgroup manager \"%.32s\": it is cgroupfs, systemd or disabled",
                        cli->cgroup_manager);
     if (cli->systemd_cgroup && is_manager(cli, "cgroupfs"))
         return err_set(err, EINVAL, "--systemd-cgroup and --cgroup-manager cgroupfs contradict each other");
-    return 0;
+    if (cli->root_option && cli->root_option[0] == '\0')
+        return err_set(err, EINVAL, "--root needs a directory");
+    return find_rootless(cli, err);
 }
 
 int cli_context(struct cli *cli, struct setup_context *ret, struct err *err) {
@@ -169,8 +167,17 @@ static void write_annotations(struct json_writer *w, int dir) {
     json_write_end_object(w);
 }
 
+void owner_name(uid_t uid, char *ret, size_t size) {
+    const struct passwd *user = getpwuid(uid);
+    if (user)
+        (void)snprintf(ret, size, "%s", user->pw_name);
+    else
+        (void)snprintf(ret, size, "#%u", uid); /* as runc has it */
+}
+
 void write_state(struct json_writer *w, const struct container *container) {
     const struct state *state = container->state;
+    char owner[OWNER_SIZE];
     bool stopped = state->status == STATE_STOPPED;
     json_write_begin_object(w, NULL);
     json_write_string(w, "ociVersion", state->oci_version);
@@ -181,7 +188,8 @@ void write_state(struct json_writer *w, const struct container *container) {
     json_write_string(w, "rootfs", state->rootfs);
     json_write_string(w, "created", state->created);
     write_annotations(w, container->dir);
-    json_write_string(w, "owner", "");
+    owner_name(state->owner, owner, sizeof owner);
+    json_write_string(w, "owner", owner);
     json_write_end_object(w);
 }
 

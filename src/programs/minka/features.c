@@ -94,5 +94,6 @@ const struct command command_features = {
     .options = options,
     .max = 0,
     .stop_at = OPTIONS_ANYWHERE,
+    .without_root = true,
     .run = features,
 };

@@ -26,7 +26,8 @@ int help_print(FILE *out) {
 }
 
 int help_print_command(const struct command *command, FILE *out) {
-    (void)fprintf(out, "Usage: minka %s %s\n\n%s.\n", command->name, command->arguments, command->summary);
+    (void)fprintf(out, "Usage: minka %s%s%s\n\n%s.\n", command->name, command->arguments[0] ? " " : "",
+                  command->arguments, command->summary);
     if (command->text)
         (void)fprintf(out, "\n%s\n", command->text);
     if (command->options[0].name) {

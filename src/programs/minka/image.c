@@ -40,5 +40,6 @@ const struct command command_image = {
     .min = 1,
     .max = OPTIONS_ANYWHERE,
     .stop_at = 1,
+    .without_root = true,
     .run = image,
 };

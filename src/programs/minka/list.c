@@ -6,7 +6,6 @@
 #include "shared/base/cleanup.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <string.h>
 
 struct list_options {
@@ -22,11 +21,10 @@ static const struct option options[] = {
 
 static void print_row(const struct state *state) {
     int pid = state->status == STATE_STOPPED ? 0 : (int)state->standin.pid;
-    char number[16];
-    const struct passwd *user = getpwuid(state->owner);
-    (void)snprintf(number, sizeof number, "#%u", state->owner);
+    char owner[OWNER_SIZE];
+    owner_name(state->owner, owner, sizeof owner);
     (void)printf("%-24s %-8d %-9s %-32s %-31s %s\n", state->id, pid, state_status_text(state->status), state->bundle,
-                 state->created, user ? user->pw_name : number);
+                 state->created, owner);
 }
 
 static int list(struct cli *cli, void *data, const struct operands *operands, struct err *err) {

@@ -87,6 +87,11 @@ static bool asks_for_help(const struct command *command, int argc, char **argv) 
     return false;
 }
 
+static int find_root(struct cli *cli, const struct command *command, struct err *err) {
+    int r = cli_find_root(cli, command->without_root ? NULL : err);
+    return command->without_root ? 0 : r;
+}
+
 static int run_command(struct cli *cli, const struct command *command, int argc, char **argv, struct err *err) {
     if (asks_for_help(command, argc, argv))
         return help_print_command(command, stdout) < 0 ? err_errno(err, "cannot write") : 0;
@@ -100,7 +105,7 @@ static int run_command(struct cli *cli, const struct command *command, int argc,
     if (r >= 0)
         r = cli_check(cli, err);
     if (r >= 0)
-        r = cli_find_root(cli, err);
+        r = find_root(cli, command, err);
     const struct config *config;
     if (r >= 0 && cli->config_path) /* a mistake in it is one for verbs that do not need it, too */
         r = cli_config(cli, &config, err);

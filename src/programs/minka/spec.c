@@ -47,5 +47,6 @@ const struct command command_spec = {
     .options_size = sizeof(struct spec_options),
     .max = 0,
     .stop_at = OPTIONS_ANYWHERE,
+    .without_root = true,
     .run = spec,
 };
