@@ -48,11 +48,11 @@ static bool find_kernel(void) {
     bool ok = false;
     for (size_t i = 0; i < found.gl_pathc && !ok; i++) {
         const char *release = found.gl_pathv[i] + strlen("/boot/vmlinuz-");
-        char virtiofs[512];
+        char index[512];
         (void)snprintf(kernel, sizeof kernel, "%s", found.gl_pathv[i]);
         (void)snprintf(modules, sizeof modules, "/lib/modules/%s/kernel", release);
-        (void)snprintf(virtiofs, sizeof virtiofs, "%s/fs/fuse/virtiofs.ko", modules);
-        ok = access(virtiofs, R_OK) == 0;
+        (void)snprintf(index, sizeof index, "%s/../modules.dep", modules);
+        ok = access(index, R_OK) == 0;
     }
     globfree(&found);
     return ok;
@@ -79,6 +79,25 @@ static void add_file(struct buf *out, const char *name, const char *path, mode_t
     add_entry(out, name, S_IFREG | mode, content, length);
 }
 
+/* As it is, or compressed (Debian 13); with neither it is built in, or the guest says what it lacks. */
+static void add_module(struct buf *out, const char *file) {
+    _cleanup_free_ char *plain = text_format("%s/%s.ko", modules, file);
+    _cleanup_free_ char *compressed = text_format("%s.xz", plain);
+    _cleanup_free_ char *to = text_format("m%s.ko", strrchr(file, '/'));
+    if (access(plain, R_OK) == 0)
+        return add_file(out, to, plain, 0644);
+    if (access(compressed, R_OK) < 0)
+        return;
+    char place[] = "/tmp/minka-module.XXXXXX";
+    int fd = mkstemp(place);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    _cleanup_free_ char *unpack = text_format("xz -dc '%s' >%s", compressed, place);
+    assert_int_equal(system(unpack), 0); /* both names are ours */
+    add_file(out, to, place, 0644);
+    (void)unlink(place);
+}
+
 static void make_initrd(const char *path) {
     static const char *const files[] = {"drivers/virtio/virtio", "drivers/virtio/virtio_ring",
                                         "drivers/virtio/virtio_mmio", "fs/fuse/fuse", "fs/fuse/virtiofs"};
@@ -86,11 +105,8 @@ static void make_initrd(const char *path) {
     add_entry(&out, "m", S_IFDIR | 0755, "", 0);
     add_entry(&out, "dev", S_IFDIR | 0755, "", 0);
     add_file(&out, "init", SHARE_GUEST_INIT, 0755);
-    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-        _cleanup_free_ char *from = text_format("%s/%s.ko", modules, files[i]);
-        _cleanup_free_ char *to = text_format("m%s.ko", strrchr(files[i], '/'));
-        add_file(&out, to, from, 0644);
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        add_module(&out, files[i]);
     add_entry(&out, "TRAILER!!!", 0, "", 0);
     struct err err = {0};
     if (write_file_atomic(AT_FDCWD, path, out.data, out.length, 0644, &err) < 0)
@@ -163,6 +179,8 @@ static void start_vmm(struct sandbox *s, int vhost_user) {
         "192",
         "-kernel",
         "/kernel",
+        "-bios",
+        "/usr/share/qemu/qboot.rom",
         "-initrd",
         "/initrd",
         "-append",
@@ -189,7 +207,7 @@ static void start_vmm(struct sandbox *s, int vhost_user) {
         "-device",
         "vhost-user-fs-device,chardev=vfs,tag=share"};
     static char *argv[ARRAY_SIZE(arguments) + 1];
-    static const char *const data[] = {"/usr/share/qemu/bios-microvm.bin", "/usr/share/qemu/linuxboot_dma.bin",
+    static const char *const data[] = {"/usr/share/qemu/qboot.rom", "/usr/share/qemu/linuxboot_dma.bin",
                                        "/usr/share/qemu/pvh.bin", "/usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so"};
     struct err err = {0};
     for (size_t i = 0; i < ARRAY_SIZE(arguments); i++)
@@ -427,13 +445,19 @@ static void run_guest(const char *root, const char *server) {
     end(&s);
 }
 
+/* On Debian 13 the old server's path is a link to the new one. */
+static bool is_server(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static void need(const char *root, const char *server) {
     char path[PATH_MAX]; /* skip() never returns, so nothing here may want to be freed */
     (void)snprintf(path, sizeof path, "%s%s", root, server);
     const char *lacks = geteuid() != 0           ? "root, to make namespaces and change uids"
                         : access(qemu, X_OK) < 0 ? "/usr/bin/qemu-system-x86_64"
-                        : access(path, X_OK) < 0 ? path
-                        : !find_kernel()         ? "a kernel in /boot with the virtiofs module"
+                        : !is_server(path)       ? path
+                        : !find_kernel()         ? "a kernel in /boot with its modules"
                                                  : NULL;
     if (lacks) {
         print_message("skipped: needs %s\n", lacks);

@@ -202,7 +202,8 @@ static void run_server(const char *root, const char *path) {
 
 static bool exists(const char *root, const char *path) {
     _cleanup_free_ char *full = text_format("%s%s", root, path);
-    return access(full, X_OK) == 0;
+    struct stat st; /* on Debian 13 the old server's path is a link to the new one */
+    return lstat(full, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static void test_c_server(void **state) {
