@@ -70,3 +70,48 @@ kill_after_create() { # ROLE
         nothing_left
     done
 }
+
+# What a disk that was full, a hand or another version leaves in the place of a state.
+damage() { # HOW
+    local file=$MINKA_ROOT/$id/state.json
+    case $1 in
+    truncated) head -c 200 "$file" >"$BATS_TEST_TMPDIR/state" && cat "$BATS_TEST_TMPDIR/state" >"$file" ;;
+    empty) : >"$file" ;;
+    version) jq '.format = 999' "$file" >"$BATS_TEST_TMPDIR/state" && cat "$BATS_TEST_TMPDIR/state" >"$file" ;;
+    unreadable) rm "$file" && mkdir "$file" ;;
+    absent) rm "$file" ;;
+    esac
+}
+
+@test "delete --force: a state that cannot be read, of a container that runs" {
+    local how
+    for how in truncated empty version unreadable absent; do
+        echo "$how"
+        minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+        damage $how
+        if [[ $how != absent ]]; then
+            run minka delete "$id"
+            [[ $status -eq 1 && $output == *"minka delete --force $id"* && ${#lines[@]} -eq 1 ]]
+        fi
+        run minka delete --force "$id"
+        echo "$output"
+        [[ $status -eq 0 && ${#lines[@]} -eq 1 && $output == *"container $id was removed by what its leased uids lead to"* ]]
+        nothing_left
+    done
+}
+
+@test "delete --force: a state that cannot be read, of a container that has ended, with a hook and a cgroup" {
+    printf '#!/bin/sh\ntouch %s/poststop\n' "$BATS_TEST_TMPDIR" >"$BUNDLE/poststop"
+    chmod +x "$BUNDLE/poststop"
+    # shellcheck disable=SC2016 # jq's own variables
+    edit_config --arg dir "$BUNDLE" --arg path "/minka/$id-own" '.hooks = {poststop: [{path: "\($dir)/poststop"}]} | .linux.cgroupsPath = $path'
+    minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+    kill -KILL "$(process_of monitor)"
+    wait_for 20 is_status "$id" stopped
+    damage truncated
+    run minka delete --force "$id"
+    echo "$output"
+    [[ $status -eq 0 && $output == *"its poststop hooks were not run"* ]]
+    [ ! -e "$BATS_TEST_TMPDIR/poststop" ]
+    nothing_left
+}

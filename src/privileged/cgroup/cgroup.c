@@ -17,7 +17,7 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 
-enum { REMOVE_MSEC = 5000, RETRY_MSEC = 5, MAKE_TRIES = 100, PROCS_MAX = 1 << 20, DEPTH_MAX = 32 };
+enum { REMOVE_MSEC = 5000, UNUSED_MSEC = 1000, RETRY_MSEC = 5, MAKE_TRIES = 100, PROCS_MAX = 1 << 20, DEPTH_MAX = 32 };
 
 #define _cleanup_hierarchies_ __attribute__((cleanup(hierarchies_done)))
 
@@ -353,6 +353,44 @@ int cgroup_remove(const char *path, struct err *err) {
         if (r < 0 && !is_refusal(r))
             failed = err_set(err, -r, "cannot remove the cgroup %s in %s (%s)", resolved, all.at[i].mount,
                              strerrorname_np(-r));
+    }
+    return failed;
+}
+
+static int remove_unused_until(const struct hierarchy *h, const char *path, int64_t deadline) {
+    char full[2 * PATH_MAX];
+    size_t length = strlen(h->root);
+    if (length > 1 && strncmp(path, h->root, length) == 0 && path[length] == '/')
+        path += length;
+    if (snprintf(full, sizeof full, "%s%s", h->mount, path) >= (int)sizeof full)
+        return -ENAMETOOLONG;
+    while (rmdir(full) < 0) {
+        if (errno == ENOENT)
+            return 0;
+        if (errno != EBUSY || monotonic_msec() >= deadline)
+            return -errno;
+        (void)poll(NULL, 0, RETRY_MSEC);
+    }
+    return 0;
+}
+
+int cgroup_remove_unused(const char *path, struct err *err) {
+    char resolved[PATH_MAX];
+    _cleanup_hierarchies_ struct hierarchies all = {0};
+    int r = cgroup_resolve(path, resolved, err);
+    if (r == 0)
+        r = hierarchies_find(&all, err);
+    if (r < 0)
+        return r;
+    int64_t deadline = monotonic_msec() + UNUSED_MSEC;
+    int failed = 0;
+    for (size_t i = 0; i < all.count; i++) {
+        r = remove_unused_until(&all.at[i], resolved, deadline);
+        if (r == 0)
+            remove_default_parent(&all.at[i], resolved);
+        if (r < 0 && !is_refusal(r))
+            failed =
+                err_set(err, -r, "the cgroup %s in %s is in use (%s)", resolved, all.at[i].mount, strerrorname_np(-r));
     }
     return failed;
 }

@@ -42,3 +42,5 @@ int cgroup_update(const char *path, const struct cgroup_limits *limits, struct e
 /* SIGKILL whatever is left in it and remove it from every hierarchy, with a deadline of 5 s. Not being there is fine.
  */
 int cgroup_remove(const char *path, struct err *err);
+/* Remove it where it has neither processes nor children, for which it waits a second. -EBUSY: it has. */
+int cgroup_remove_unused(const char *path, struct err *err);

@@ -240,7 +240,8 @@ int identity_release(const struct identity_range *range, const char *owner, stru
     return ledger_write(range, &ledger, err);
 }
 
-int identity_count(const struct identity_range *range, const char *owner, struct err *err) {
+int identity_owned(const struct identity_range *range, const char *owner, uint32_t *ret_ids, size_t size,
+                   struct err *err) {
     int r = check_request(range, owner, err);
     if (r < 0)
         return r;
@@ -252,8 +253,16 @@ int identity_count(const struct identity_range *range, const char *owner, struct
     if (r < 0)
         return r;
     int count = 0;
-    for (size_t i = 0; i < ledger.count; i++)
-        if (!owner || strcmp(ledger.leases[i].owner, owner) == 0)
-            count++;
+    for (size_t i = 0; i < ledger.count; i++) {
+        if (owner && strcmp(ledger.leases[i].owner, owner) != 0)
+            continue;
+        if ((size_t)count < size)
+            ret_ids[count] = ledger.leases[i].id;
+        count++;
+    }
     return count;
+}
+
+int identity_count(const struct identity_range *range, const char *owner, struct err *err) {
+    return identity_owned(range, owner, NULL, 0, err);
 }

@@ -24,5 +24,9 @@ int identity_lease(const struct identity_range *range, const char *owner, size_t
 /* Give back all leases of owner; none is fine. */
 int identity_release(const struct identity_range *range, const char *owner, struct err *err);
 
+/* The ids that owner has, at most size of them; how many there are. */
+int identity_owned(const struct identity_range *range, const char *owner, uint32_t *ret_ids, size_t size,
+                   struct err *err);
+
 /* How many leases owner has (NULL: all together), or a negative errno. */
 int identity_count(const struct identity_range *range, const char *owner, struct err *err);

@@ -96,6 +96,13 @@ int setup_kill_sandbox(const struct state *state, struct err *err);
 int setup_delete(const struct setup_context *context, int dir, struct state *state, struct err *ret_warning,
                  struct err *err);
 
+/*
+ * delete --force of a container whose state cannot be read (why): what its leases lead to, its processes and through
+ * them its cgroup, is ended and given back. dir is locked. What could not be found out is in *ret_warning.
+ */
+int setup_delete_unknown(const struct setup_context *context, int dir, const char *id, const struct err *why,
+                         struct err *ret_warning, struct err *err);
+
 /* update: the container's limits in the guest, and what the host's cgroup follows. */
 int setup_update(const struct setup_context *context, int dir, const struct state *state,
                  const struct oci_resources *resources, struct err *err);
