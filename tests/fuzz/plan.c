@@ -47,7 +47,10 @@ static void compile_container(const struct oci_spec *spec, bool has_disk) {
 static void compile_exec(const struct oci_spec *spec, const struct oci_process *process) {
     _cleanup_buf_ struct buf packed = {0};
     struct err err = {0};
-    int r = plan_exec(spec, process, "c", "e", &packed, &err);
+    uint8_t kinds[STREAMS_STANDARD];
+    streams_standard(kinds, process->terminal);
+    const struct plan_streams streams = {kinds, sizeof kinds};
+    int r = plan_exec(spec, process, &streams, "c", "e", &packed, &err);
     must_be_whole("exec", r, &packed, &err);
 }
 

@@ -193,7 +193,7 @@ static void read_replied(void *data, enum ttrpc_code code, const char *message, 
     if (code != TTRPC_OK)
         fail("ReadOutput: code %d: %s", (int)code, message);
     Minka__Agent__V1__ReadResponse *response = minka__agent__v1__read_response__unpack(NULL, length, payload);
-    if (!response || write_all((int)copy->stream, response->data.data, response->data.len) < 0)
+    if (!response || write_all(copy->stream == 2 ? 2 : 1, response->data.data, response->data.len) < 0)
         fail("ReadOutput: cannot copy");
     copy->bytes += response->data.len;
     bool end = response->eof || response->drained;
@@ -214,11 +214,14 @@ static void read_next(struct copy *copy) {
 }
 
 static void output(char *id, char *process) {
-    struct copy copies[2] = {{.id = id, .process = process, .stream = 1}, {.id = id, .process = process, .stream = 2}};
-    copies_left = 2;
+    /* With a terminal, as TERMINAL in the environment asks for, there is one that goes both ways. */
+    bool terminal = getenv("TERMINAL") != NULL;
+    struct copy copies[] = {{.id = id, .process = process, .stream = terminal ? 0 : 1},
+                            {.id = id, .process = process, .stream = 2}};
+    copies_left = terminal ? 1 : 2;
     (void)fflush(stdout);
-    read_next(&copies[0]);
-    read_next(&copies[1]);
+    for (int i = 0, n = copies_left; i < n; i++)
+        read_next(&copies[i]);
     while (copies_left > 0)
         (void)loop_run(loop);
     Minka__Agent__V1__ProcessRequest request = MINKA__AGENT__V1__PROCESS_REQUEST__INIT;
@@ -240,7 +243,7 @@ static void feed(char *id, char *process) {
         request.data = (ProtobufCBinaryData){.data = bytes, .len = (size_t)n};
         call_empty("WriteInput", &request.base);
     }
-    Minka__Agent__V1__ProcessRequest end = MINKA__AGENT__V1__PROCESS_REQUEST__INIT;
+    Minka__Agent__V1__StreamRequest end = MINKA__AGENT__V1__STREAM_REQUEST__INIT;
     end.container = id;
     end.process = process;
     call_empty("CloseInput", &end.base);

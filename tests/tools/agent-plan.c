@@ -2,6 +2,7 @@
 /* A plain plan, written out by hand: what a simple config.json compiles to. */
 #include "agent-client.h"
 #include "shared/base/cleanup.h"
+#include "shared/base/streams.h"
 
 #include <string.h>
 #include <sys/mount.h>
@@ -23,6 +24,9 @@ Minka__Plan__V1__Process plain_process(char **arguments) {
     process.cwd = root_directory;
     process.capabilities = &capabilities;
     process.terminal = getenv("TERMINAL") != NULL;
+    static uint8_t streams[STREAMS_STANDARD];
+    streams_standard(streams, process.terminal);
+    process.streams = (ProtobufCBinaryData){.data = streams, .len = sizeof streams};
     return process;
 }
 

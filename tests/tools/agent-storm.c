@@ -91,7 +91,7 @@ static void fire_read(char *id, char *process) {
     Minka__Agent__V1__ReadRequest request = MINKA__AGENT__V1__READ_REQUEST__INIT;
     request.container = id;
     request.process = process;
-    request.stream = 1 + random_below(2);
+    request.stream = random_below(4);
     request.max = 65536;
     fire("ReadOutput", &request.base);
 }
@@ -103,6 +103,14 @@ static void fire_write(char *id, char *process) {
     request.process = process;
     request.data = (ProtobufCBinaryData){.data = bytes, .len = sizeof bytes};
     fire("WriteInput", &request.base);
+}
+
+static void fire_close(char *id, char *process) {
+    Minka__Agent__V1__StreamRequest request = MINKA__AGENT__V1__STREAM_REQUEST__INIT;
+    request.container = id;
+    request.process = process;
+    request.stream = random_below(4);
+    fire(random_below(2) ? "CloseInput" : "CloseOutput", &request.base);
 }
 
 static void fire_one(char *root_path) {
@@ -130,7 +138,7 @@ static void fire_one(char *root_path) {
         on_process("WaitProcess", id, process);
         break;
     case 8:
-        on_process("CloseInput", id, process);
+        fire_close(id, process);
         break;
     case 9:
         on_container("DeleteContainer", id);

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -323,7 +324,7 @@ static void test_input(void **state) {
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (char)(i * 7 + i / 4096);
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    input_open(&input, a.loop, ends[1], false);
+    input_open(&input, a.loop, ends[1], STREAM_INPUT);
     assert_int_equal(input_write(&input, bytes, 10, on_input, &a), 0);
     assert_true(a.count == 1 && a.code == 0); /* room enough: taken at once */
     assert_int_equal(read_all(ends[0], got, 10), 0);
@@ -357,7 +358,7 @@ static void test_input_without_reader(void **state) {
     static char bytes[4 << 20];
     (void)state;
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    input_open(&input, a.loop, ends[1], false);
+    input_open(&input, a.loop, ends[1], STREAM_INPUT);
     assert_int_equal(input_write(&input, bytes, sizeof bytes, on_input, &a), 0);
     assert_int_equal(a.count, 0);
     (void)close(ends[0]); /* while it waits */
@@ -365,7 +366,7 @@ static void test_input_without_reader(void **state) {
     assert_true(a.count == 1 && a.code == EPIPE);
 
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    input_open(&input, a.loop, ends[1], false);
+    input_open(&input, a.loop, ends[1], STREAM_INPUT);
     assert_int_equal(input_write(&input, bytes, sizeof bytes, on_input, &a), 0);
     input_close(&input); /* the process has ended, its child still holds the pipe */
     assert_true(a.count == 2 && a.code == EPIPE);
@@ -379,12 +380,79 @@ static void test_input_of_terminal_stays(void **state) {
     int ends[2];
     (void)state;
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    input_open(&input, a.loop, ends[1], true);
+    input_open(&input, a.loop, ends[1], STREAM_TERMINAL);
     input_finish(&input);
     assert_int_equal(input_write(&input, "x", 1, on_input, &a), 0);
     assert_true(a.count == 1 && a.code == 0);
     input_close(&input);
     (void)close(ends[0]);
+    loop_free(a.loop);
+}
+
+static void socket_pair(struct answers *a, int ends[2], struct output *output, struct input *input) {
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    input_open(input, a->loop, fcntl(ends[0], F_DUPFD_CLOEXEC, 3), STREAM_SOCKET);
+    output_open(output, a->loop, ends[0]);
+}
+
+/* The process's end is ends[1]; each way ends without the other. */
+static void test_socket(void **state) {
+    struct answers a = new_answers();
+    struct output output;
+    struct input input;
+    int ends[2];
+    char bytes[8];
+    (void)state;
+    socket_pair(&a, ends, &output, &input);
+    assert_int_equal(input_write(&input, "in", 2, on_input, &a), 0);
+    input_finish(&input);
+    assert_int_equal(read(ends[1], bytes, sizeof bytes), 2);
+    assert_int_equal(read(ends[1], bytes, sizeof bytes), 0); /* shut down, not closed: */
+    assert_int_equal(write(ends[1], "out", 3), 3);
+    assert_int_equal(output_read(&output, 64, on_output, &a), 0);
+    assert_true(a.count == 2 && a.length == 3 && !a.eof);
+    output_close(&output);
+    (void)close(ends[1]);
+
+    socket_pair(&a, ends, &output, &input);
+    assert_int_equal(shutdown(ends[1], SHUT_WR), 0);
+    assert_int_equal(output_read(&output, 64, on_output, &a), 0);
+    assert_true(a.count == 3 && a.eof && !output.hung_up);
+    assert_int_equal(input_write(&input, "still", 5, on_input, &a), 0);
+    assert_int_equal(read(ends[1], bytes, sizeof bytes), 5);
+    input_close(&input);
+    (void)close(ends[1]);
+
+    socket_pair(&a, ends, &output, &input);
+    (void)close(ends[1]);
+    assert_int_equal(output_read(&output, 64, on_output, &a), 0);
+    assert_true(a.eof && output.hung_up);
+    input_close(&input);
+
+    socket_pair(&a, ends, &output, &input); /* nobody on the host reads: */
+    output_refuse(&output);
+    assert_int_equal(write(ends[1], "x", 1), -1);
+    assert_int_equal(errno, EPIPE);
+    assert_int_equal(input_write(&input, "still", 5, on_input, &a), 0);
+    assert_int_equal(read(ends[1], bytes, sizeof bytes), 5);
+    input_close(&input);
+    (void)close(ends[1]);
+    loop_free(a.loop);
+}
+
+static void test_output_refused(void **state) {
+    struct answers a = new_answers();
+    struct output output;
+    int ends[2];
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    output_open(&output, a.loop, ends[0]);
+    assert_int_equal(output_read(&output, 64, on_output, &a), 0);
+    output_refuse(&output);
+    assert_true(a.count == 1 && a.eof);
+    assert_int_equal(write(ends[1], "x", 1), -1);
+    assert_int_equal(errno, EPIPE);
+    (void)close(ends[1]);
     loop_free(a.loop);
 }
 
@@ -412,7 +480,7 @@ static void test_requests(void **state) {
     read_request.stream = 1;
     read_request.max = 4096;
     assert_int_equal(check(REQUEST_READ_OUTPUT, &read_request.base, &err), 0);
-    read_request.stream = 3;
+    read_request.stream = STREAMS_MAX;
     assert_int_equal(check(REQUEST_READ_OUTPUT, &read_request.base, &err), -EINVAL);
     read_request.stream = 2;
     read_request.max = 0;
@@ -433,6 +501,19 @@ static void test_requests(void **state) {
     assert_int_equal(check(REQUEST_EXEC_PROCESS, &exec.base, &err), -EINVAL); /* no arguments */
     plan.args = args;
     plan.n_args = 1;
+    assert_int_equal(check(REQUEST_EXEC_PROCESS, &exec.base, &err), -EINVAL); /* no streams */
+    uint8_t kinds[STREAMS_MAX + 1] = {STREAM_INPUT, STREAM_OUTPUT, STREAM_OUTPUT, STREAM_SOCKET, STREAM_NONE};
+    plan.streams = (ProtobufCBinaryData){.data = kinds, .len = 4};
+    assert_int_equal(check(REQUEST_EXEC_PROCESS, &exec.base, &err), 0);
+    plan.terminal = true; /* and yet pipes */
+    assert_int_equal(check(REQUEST_EXEC_PROCESS, &exec.base, &err), -EINVAL);
+    plan.terminal = false;
+    plan.streams.len = 5; /* a gap */
+    assert_int_equal(check(REQUEST_EXEC_PROCESS, &exec.base, &err), -EINVAL);
+    memset(kinds + 3, STREAM_INPUT, sizeof kinds - 3);
+    plan.streams.len = sizeof kinds; /* one more than there may be */
+    assert_int_equal(check(REQUEST_EXEC_PROCESS, &exec.base, &err), -EINVAL);
+    plan.streams.len = 3;
     assert_int_equal(check(REQUEST_EXEC_PROCESS, &exec.base, &err), 0);
     plan.cwd = relative;
     assert_int_equal(check(REQUEST_EXEC_PROCESS, &exec.base, &err), -EINVAL);
@@ -470,6 +551,8 @@ int main(void) {
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_input_without_reader),
         cmocka_unit_test(test_input_of_terminal_stays),
+        cmocka_unit_test(test_socket),
+        cmocka_unit_test(test_output_refused),
         cmocka_unit_test(test_requests),
     };
     return cmocka_run_group_tests_name("agent", tests, NULL, NULL);

@@ -20,8 +20,13 @@ static void good_requests_pass(void **state) {
     for (enum control_op op = CONTROL_LOAD; op <= CONTROL_DELETE; op++) {
         struct control_request r = request_of(op);
         strcpy(r.process, "p1");
-        r.flags = CONTROL_ALL | CONTROL_TERMINAL;
+        r.flags = CONTROL_ALL;
         r.signal = 64;
+        if (op == CONTROL_CREATE || op == CONTROL_EXEC) {
+            r.n_streams = STREAMS_MAX;
+            memset(r.streams, STREAM_SOCKET, sizeof r.streams);
+            streams_standard(r.streams, op == CONTROL_EXEC);
+        }
         r.rows = r.columns = 65535;
         assert_int_equal(control_request_check(&r, sizeof r), 0);
     }
@@ -45,7 +50,8 @@ static void bad_requests_are_refused(void **state) {
     REFUSED(r.magic ^= 1);
     REFUSED(r.op = 0);
     REFUSED(r.op = CONTROL_DELETE + 1);
-    REFUSED(r.flags = 4);
+    REFUSED(r.flags = 2);
+    REFUSED(r.n_streams = 3); /* a signal has none */
     REFUSED(r.signal = -1);
     REFUSED(r.signal = 65);
     REFUSED(r.rows = 65536);
@@ -56,6 +62,33 @@ static void bad_requests_are_refused(void **state) {
     REFUSED(strcpy(r.container, "../x"));
     REFUSED(strcpy(r.process, "a/b"));
     REFUSED(r.op = CONTROL_EXEC); /* without a process id */
+}
+
+static void streams_must_be_possible(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t count;
+        uint8_t kinds[STREAMS_MAX];
+        bool possible;
+    } table[] = {
+        {3, {STREAM_INPUT, STREAM_OUTPUT, STREAM_OUTPUT}, true},
+        {3, {STREAM_TERMINAL, STREAM_NONE, STREAM_NONE}, true},
+        {5, {STREAM_TERMINAL, STREAM_NONE, STREAM_NONE, STREAM_INPUT, STREAM_SOCKET}, true},
+        {0, {0}, false},
+        {2, {STREAM_INPUT, STREAM_OUTPUT}, false},
+        {STREAMS_MAX + 1, {STREAM_INPUT, STREAM_OUTPUT, STREAM_OUTPUT}, false},
+        {3, {STREAM_OUTPUT, STREAM_OUTPUT, STREAM_OUTPUT}, false},
+        {3, {STREAM_TERMINAL, STREAM_OUTPUT, STREAM_OUTPUT}, false},
+        {4, {STREAM_INPUT, STREAM_OUTPUT, STREAM_OUTPUT, STREAM_NONE}, false},
+        {4, {STREAM_INPUT, STREAM_OUTPUT, STREAM_OUTPUT, STREAM_TERMINAL}, false},
+        {4, {STREAM_INPUT, STREAM_OUTPUT, STREAM_OUTPUT, STREAM_TERMINAL + 1}, false},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct control_request r = request_of(CONTROL_CREATE);
+        r.n_streams = table[i].count;
+        memcpy(r.streams, table[i].kinds, sizeof r.streams);
+        assert_int_equal(control_request_check(&r, sizeof r), table[i].possible ? 0 : -EBADMSG);
+    }
 }
 
 static void replies_are_checked_and_made_printable(void **state) {
@@ -115,9 +148,8 @@ static void standin_messages_are_checked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_requests_pass),
-        cmocka_unit_test(bad_requests_are_refused),
-        cmocka_unit_test(replies_are_checked_and_made_printable),
+        cmocka_unit_test(good_requests_pass),           cmocka_unit_test(streams_must_be_possible),
+        cmocka_unit_test(bad_requests_are_refused),     cmocka_unit_test(replies_are_checked_and_made_printable),
         cmocka_unit_test(standin_messages_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

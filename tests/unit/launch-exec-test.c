@@ -67,10 +67,10 @@ static void test_exec(void **state) {
         plan.process.cwd = text("/tmp");
         fixture_script(&plan, identity);
         exec_expect("sleep\n/tmp\n12\n12 3\n0::/\n4\n0022\nCapEff:\t0000000000000000\n0\n");
-        plan.process.terminal = true;
+        fixture_terminal(&plan, true);
         fixture_script(&plan, "tty; stat -c %u $(tty)");
         exec_expect("/dev/pts/0\r\n12\r\n");
-        plan.process.terminal = false;
+        fixture_terminal(&plan, false);
         plan.args[0] = text("missing");
         fixture_exec(&plan, container.pid, &result);
         assert_string_equal(result.text, "executable file `missing` not found in $PATH: No such file or directory");
@@ -192,7 +192,7 @@ static void test_cgroup(void **state) {
     plan.cgroup.n_settings = 1;
     start_sleeping();
     assert_int_equal(container_cgroup_freeze(plan.container.id, true, &err), 0);
-    struct pollfd out = {.fd = container.launch.stdout_read, .events = POLLIN};
+    struct pollfd out = {.fd = container.launch.streams[1].fd, .events = POLLIN};
     char drop[4096];
     int quiet = 0;
     for (int i = 0; i < 100 && !quiet; i++) {

@@ -194,9 +194,22 @@ void fixture_plan(struct fixture_plan *plan, const char *script) {
     plan->process.env = plan->env;
     plan->process.n_env = 1;
     plan->process.cwd = (char *)(uintptr_t)("/");
+    fixture_terminal(plan, false);
     plan->process.no_new_privileges = true;
     plan->process.capabilities = &plan->capabilities;
     plan->capabilities.bounding = plan->capabilities.effective = plan->capabilities.permitted = default_capabilities;
+}
+
+void fixture_terminal(struct fixture_plan *plan, bool terminal) {
+    plan->process.terminal = terminal;
+    streams_standard(plan->streams, terminal);
+    plan->process.streams = (ProtobufCBinaryData){.data = plan->streams, .len = STREAMS_STANDARD};
+}
+
+size_t fixture_stream(struct fixture_plan *plan, enum stream_kind kind) {
+    assert_true(plan->process.streams.len < STREAMS_MAX);
+    plan->streams[plan->process.streams.len] = (uint8_t)kind;
+    return plan->process.streams.len++;
 }
 
 void fixture_user_namespace(struct fixture_plan *plan) {
@@ -306,9 +319,9 @@ static void collect(int *fd, char text[FIXTURE_OUTPUT_MAX]) {
 }
 
 void fixture_wait(struct fixture_result *result) {
-    close_fd(&result->launch.stdin_write);
-    int *out = result->master >= 0 ? &result->master : &result->launch.stdout_read;
-    int *error = &result->launch.stderr_read;
+    close_fd(&result->launch.streams[0].fd);
+    int *out = result->master >= 0 ? &result->master : &result->launch.streams[1].fd;
+    int *error = &result->launch.streams[2].fd;
     while (*out >= 0 || *error >= 0) {
         struct pollfd fds[] = {{.fd = *out, .events = POLLIN}, {.fd = *error, .events = POLLIN}};
         assert_true(poll(fds, 2, TIMEOUT_MSEC) > 0);

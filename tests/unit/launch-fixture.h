@@ -30,6 +30,7 @@ struct fixture_plan {
     Minka__Plan__V1__IdMapping mapping[2], *uids[1], *gids[1];
     char *args[FIXTURE_LIST_MAX];
     char *env[FIXTURE_LIST_MAX];
+    uint8_t streams[STREAMS_MAX];
     char root_path[64];
     char id[16];
 };
@@ -57,6 +58,10 @@ void fixture_script(struct fixture_plan *plan, const char *script);
 Minka__Plan__V1__Mount *fixture_mount(struct fixture_plan *plan, const char *type, const char *source,
                                       const char *destination, uint64_t flags, const char *data);
 void fixture_device(struct fixture_plan *plan, const char *path, uint32_t mode, uint32_t major, uint32_t minor);
+/* terminal: instead of pipes. */
+void fixture_terminal(struct fixture_plan *plan, bool terminal);
+/* One more descriptor for the process; its number. */
+size_t fixture_stream(struct fixture_plan *plan, enum stream_kind kind);
 /* A user namespace: 0 to 65535 inside are 100000 and up outside. The root directory is given to it. */
 void fixture_user_namespace(struct fixture_plan *plan);
 /* A shell command outside, in the root directory. */

@@ -166,12 +166,12 @@ static void test_user_namespace(void **state) {
     (void)snprintf(path, sizeof path, "%s/file", plan.root_path);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_uid, 100000);
-    plan.process.terminal = true;
+    fixture_terminal(&plan, true);
     plan.process.uid = 7;
     fixture_script(&plan, "tty; stat -c %u $(tty)");
     fixture_run(&plan, &result);
     assert_string_equal(result.out, "/dev/pts/0\r\n7\r\n");
-    plan.process.terminal = false;
+    fixture_terminal(&plan, false);
     fixture_script(&plan, "echo to >/proc/self/fd/1; id -u");
     fixture_expect(&plan, "to\n7\n");
     plan.process.uid = 70000;

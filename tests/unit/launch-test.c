@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -211,7 +212,7 @@ static void test_create_then_start(void **state) {
     fixture_plan(&plan, "echo started");
     fixture_create(&plan, &result);
     assert_true(result.ready);
-    struct pollfd fds = {.fd = result.launch.stdout_read, .events = POLLIN};
+    struct pollfd fds = {.fd = result.launch.streams[1].fd, .events = POLLIN};
     assert_int_equal(poll(&fds, 1, 100), 0); /* it waits for GO */
     /* Nobody may look into the copy of the agent that waits. */
     struct stat st;
@@ -236,7 +237,7 @@ static void test_terminal(void **state) {
     (void)state;
     fixture_plan(&plan, "tty; stty size; stat -c '%u %a' /dev/pts/0; echo hello >/dev/console; test -c /dev/console && "
                         "echo console; ls -1 /proc/self/fd");
-    plan.process.terminal = true;
+    fixture_terminal(&plan, true);
     plan.process.rows = 33;
     plan.process.columns = 101;
     plan.process.uid = 1000;
@@ -249,6 +250,32 @@ static void test_terminal(void **state) {
     assert_string_equal(result.text, "cannot open /dev/ptmx in the container: No such file or directory");
 }
 
+static void test_streams(void **state) {
+    (void)state;
+    fixture_plan(&plan, "cat <&3 >&4; cat <&5 >&5; ls -1 /proc/self/fd");
+    size_t in = fixture_stream(&plan, STREAM_INPUT), out = fixture_stream(&plan, STREAM_OUTPUT),
+           both = fixture_stream(&plan, STREAM_SOCKET);
+    fixture_create(&plan, &result);
+    struct launch_stream *streams = result.launch.streams;
+    char bytes[32] = "";
+    assert_int_equal(result.launch.n_streams, 6);
+    assert_int_equal(write_all(streams[in].fd, "three", 5), 0);
+    close_fd(&streams[in].fd);
+    assert_int_equal(write_all(streams[both].fd, "five", 4), 0);
+    assert_int_equal(shutdown(streams[both].fd, SHUT_WR), 0);
+    fixture_start(&result);
+    fixture_wait(&result);
+    assert_string_equal(result.error, "");
+    assert_string_equal(result.out, "0\n1\n2\n3\n4\n5\n6\n"); /* 6: the directory that ls reads */
+    assert_int_equal(read(streams[out].fd, bytes, sizeof bytes), 5);
+    assert_string_equal(bytes, "three");
+    assert_int_equal(read(streams[out].fd, bytes, sizeof bytes), 0);
+    assert_int_equal(read(streams[both].fd, bytes, sizeof bytes), 4);
+    assert_memory_equal(bytes, "five", 4);
+    launch_done(&result.launch);
+    fixture_remove(&plan, &result);
+}
+
 static int tests(void) {
     const struct CMUnitTest list[] = {
         cmocka_unit_test(test_surroundings), cmocka_unit_test(test_environment),
@@ -256,7 +283,7 @@ static int tests(void) {
         cmocka_unit_test(test_capabilities), cmocka_unit_test(test_seccomp),
         cmocka_unit_test(test_limits),       cmocka_unit_test(test_scheduling),
         cmocka_unit_test(test_commands),     cmocka_unit_test(test_create_then_start),
-        cmocka_unit_test(test_terminal),
+        cmocka_unit_test(test_terminal),     cmocka_unit_test(test_streams),
     };
     return cmocka_run_group_tests_name("launch", list, NULL, NULL);
 }

@@ -427,6 +427,8 @@ static void boot(struct world *w) {
 
 static void send_create(struct world *w, enum control_op op) {
     struct control_request r = request_of(op);
+    r.n_streams = STREAMS_STANDARD;
+    streams_standard(r.streams, false);
     int standin[2], in[2], out[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, standin), 0);
     assert_int_equal(pipe2(in, O_CLOEXEC), 0);
@@ -699,8 +701,8 @@ static void a_guest_image_of_another_version_is_told(void **state) {
     start_agent(w);
     assert_int_equal(ask_on(w, w->setup, CONTROL_BOOT, NULL, 0), -EPROTO);
     assert_string_equal(w->reply.text,
-                        "the guest image was built for minka 0.0.9 (protocol 8), this is minka " MINKA_VERSION
-                        " (protocol 1): run `minka image build`");
+                        "the guest image was built for minka 0.0.9 (protocol 9), this is minka " MINKA_VERSION
+                        " (protocol 2): run `minka image build`");
 }
 
 static void a_reset_guest_is_a_lost_one(void **state) {

@@ -352,10 +352,14 @@ static void test_exec(void **state) {
     _cleanup_output_ struct output out = {0};
     assert_int_equal(oci_spec_parse(spec_json, strlen(spec_json), &spec, &out.err), 0);
     assert_int_equal(oci_process_parse(process_json, strlen(process_json), &process, &out.err), 0);
-    assert_int_equal(plan_exec(spec, process, "c", "e1", &packed, &out.err), 0);
+    const uint8_t kinds[] = {STREAM_INPUT, STREAM_OUTPUT, STREAM_OUTPUT, STREAM_SOCKET, STREAM_INPUT};
+    const struct plan_streams streams = {kinds, sizeof kinds};
+    assert_int_equal(plan_exec(spec, process, &streams, "c", "e1", &packed, &out.err), 0);
     assert_int_equal(plan_print("exec", &packed, &out.text, &out.err), 0);
     has_line(&out, "process: e1");
     has_line(&out, "user: 1:2");
+    has_line(&out, "descriptor 3: socket");
+    has_line(&out, "descriptor 4: input");
     has_line(&out, "seccomp: x86-64 83-83 errno 1"); /* the container's filter holds for it too */
 }
 

@@ -19,11 +19,13 @@
 
 #include <cmocka.h>
 
-enum { IN, OUT, ERROR };
+enum { IN, OUT, ERROR, FURTHER, STREAMS };
+enum { TERMINAL = 0 };
 
 struct flow { /* one stream that the fake agent produces: byte i is (uint8_t)(i * 7 + i / 256) */
     uint64_t produced, total;
     bool drained_at_end; /* else eof */
+    bool unending;       /* the last read is held */
     unsigned reads, pending_max;
     struct ttrpc_request *held;
 };
@@ -34,18 +36,17 @@ struct world {
     struct agent *agent;
     struct ttrpc_server *server;
     struct process *process;
-    int host[3]; /* the host's ends: what the engine would hold */
-    struct flow flow[3];
-    bool oversize, refuse_input;
-    struct buf input;
-    bool input_closed;
-    bool closes_output; /* else it is an older agent, which does not know how */
-    unsigned output_closed;
+    int host[STREAMS]; /* the host's ends: what the engine would hold */
+    struct flow flow[STREAMS];
+    bool oversize, refuse_input, hang_up;
+    struct buf input[STREAMS];
+    bool input_closed[STREAMS];
+    unsigned output_closed[STREAMS];
     struct ttrpc_request *wait, *input_held;
     int32_t signal;
     bool signal_all;
     uint32_t rows, columns;
-    uint64_t received[3];
+    uint64_t received[STREAMS];
     bool mismatch, gone, violated;
     unsigned waiting_max;
 };
@@ -71,6 +72,8 @@ static void read_output(void *data, struct ttrpc_request *request, const uint8_t
     struct flow *f = &w->flow[r->stream];
     Minka__Agent__V1__ReadResponse response = MINKA__AGENT__V1__READ_RESPONSE__INIT;
     uint64_t n = f->total - f->produced < r->max ? f->total - f->produced : r->max;
+    if (f->unending && n == 0)
+        return minka__agent__v1__read_request__free_unpacked(r, NULL), (void)(f->held = request);
     if (w->oversize)
         n = r->max + 1;
     _cleanup_free_ uint8_t *bytes = malloc(n + 1);
@@ -80,6 +83,7 @@ static void read_output(void *data, struct ttrpc_request *request, const uint8_t
     f->reads++;
     response.data = (ProtobufCBinaryData){.data = bytes, .len = n};
     response.eof = n == 0 && !f->drained_at_end;
+    response.hung_up = response.eof && w->hang_up;
     response.drained = n == 0 && f->drained_at_end;
     answer(request, &response.base);
     minka__agent__v1__read_request__free_unpacked(r, NULL);
@@ -89,7 +93,7 @@ static void write_input(void *data, struct ttrpc_request *request, const uint8_t
     struct world *w = data;
     Minka__Agent__V1__WriteRequest *r = minka__agent__v1__write_request__unpack(NULL, length, payload);
     assert_null(w->input_held); /* one at a time */
-    assert_int_equal(buf_append(&w->input, r->data.data, r->data.len), 0);
+    assert_int_equal(buf_append(&w->input[r->stream], r->data.data, r->data.len), 0);
     minka__agent__v1__write_request__free_unpacked(r, NULL);
     if (w->refuse_input)
         return ttrpc_fail(request, TTRPC_FAILED_PRECONDITION, "nobody reads");
@@ -97,10 +101,19 @@ static void write_input(void *data, struct ttrpc_request *request, const uint8_t
 }
 
 static void close_input(void *data, struct ttrpc_request *request, const uint8_t *payload, size_t length) {
-    (void)payload;
-    (void)length;
     struct world *w = data;
-    w->input_closed = true;
+    Minka__Agent__V1__StreamRequest *r = minka__agent__v1__stream_request__unpack(NULL, length, payload);
+    w->input_closed[r->stream] = true;
+    minka__agent__v1__stream_request__free_unpacked(r, NULL);
+    answer_empty(request);
+    loop_quit(w->loop, 0);
+}
+
+static void close_output(void *data, struct ttrpc_request *request, const uint8_t *payload, size_t length) {
+    struct world *w = data;
+    Minka__Agent__V1__StreamRequest *r = minka__agent__v1__stream_request__unpack(NULL, length, payload);
+    w->output_closed[r->stream]++;
+    minka__agent__v1__stream_request__free_unpacked(r, NULL);
     answer_empty(request);
     loop_quit(w->loop, 0);
 }
@@ -133,22 +146,8 @@ static void resize(void *data, struct ttrpc_request *request, const uint8_t *pay
     loop_quit(w->loop, 0);
 }
 
-static void close_output(void *data, struct ttrpc_request *request, const uint8_t *payload, size_t length) {
-    struct world *w = data;
-    Minka__Agent__V1__CloseOutputRequest *r = minka__agent__v1__close_output_request__unpack(NULL, length, payload);
-    struct flow *flow = &w->flow[r->stream];
-    w->output_closed++;
-    if (w->closes_output) {
-        flow->total = flow->produced; /* nothing can be written there any more */
-        answer_empty(request);
-    } else {
-        ttrpc_fail(request, TTRPC_UNIMPLEMENTED, "an older agent");
-    }
-    minka__agent__v1__close_output_request__free_unpacked(r, NULL);
-}
-
-static const struct ttrpc_method methods[] = {{"ReadOutput", read_output},   {"CloseOutput", close_output},
-                                              {"WriteInput", write_input},   {"CloseInput", close_input},
+static const struct ttrpc_method methods[] = {{"ReadOutput", read_output},   {"WriteInput", write_input},
+                                              {"CloseInput", close_input},   {"CloseOutput", close_output},
                                               {"WaitProcess", wait_process}, {"SignalProcess", signal_process},
                                               {"ResizeTerminal", resize},    {0}};
 
@@ -178,7 +177,9 @@ static int setup(void **state) {
     struct world *w = calloc(1, sizeof *w);
     *state = w;
     (void)signal(SIGPIPE, SIG_IGN);
-    w->standin = w->host[IN] = w->host[OUT] = w->host[ERROR] = -EBADF;
+    w->standin = -EBADF;
+    for (size_t i = 0; i < STREAMS; i++)
+        w->host[i] = -EBADF;
     if (loop_new(&w->loop, NULL) < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, w->channel) < 0 ||
         agent_new(w->loop, w->channel[0], closed, w, &w->agent, NULL) < 0)
         return -1;
@@ -195,9 +196,12 @@ static int teardown(void **state) {
     close_fd(&w->channel[0]);
     close_fd(&w->channel[1]);
     close_fd(&w->standin);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < STREAMS; i++) {
         close_fd(&w->host[i]);
-    buf_done(&w->input);
+        buf_done(&w->input[i]);
+        if (w->flow[i].held)
+            answer_empty(w->flow[i].held);
+    }
     loop_free(w->loop);
     free(w);
     return 0;
@@ -227,7 +231,7 @@ static void run_for(struct world *w, int msec) {
     loop_source_free(timer);
 }
 
-static void begin_with(struct world *w, const char *id, bool terminal, const int stdio[3]) {
+static void begin_streams(struct world *w, const char *id, const uint8_t *kinds, const int *fds, size_t count) {
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     w->standin = pair[1];
@@ -235,9 +239,10 @@ static void begin_with(struct world *w, const char *id, bool terminal, const int
                                     .agent = w->agent,
                                     .container = "box",
                                     .id = id,
-                                    .terminal = terminal,
                                     .standin = pair[0],
-                                    .stdio = {stdio[0], stdio[1], stdio[2]},
+                                    .kinds = kinds,
+                                    .fds = fds,
+                                    .n_streams = count,
                                     .gone = on_gone,
                                     .violated = on_violated,
                                     .data = w};
@@ -247,6 +252,12 @@ static void begin_with(struct world *w, const char *id, bool terminal, const int
     process_start_input(w->process);
     while (!w->wait)
         run(w);
+}
+
+static void begin_with(struct world *w, const char *id, bool terminal, const int stdio[3]) {
+    uint8_t kinds[STREAMS_STANDARD];
+    streams_standard(kinds, terminal);
+    begin_streams(w, id, kinds, stdio, STREAMS_STANDARD);
 }
 
 static void make_pipes(struct world *w, int stdio[3], int flags) {
@@ -303,8 +314,8 @@ static void on_host_readable(void *data, uint32_t events) {
             w->mismatch = true;
     if (n > 0)
         w->received[r->stream] += (uint64_t)n;
-    if (w->process && w->process->outputs[r->stream - 1].n_waiting > w->waiting_max)
-        w->waiting_max = w->process->outputs[r->stream - 1].n_waiting;
+    if (w->process && w->process->streams[r->stream].output.n_waiting > w->waiting_max)
+        w->waiting_max = w->process->streams[r->stream].output.n_waiting;
     if (n <= 0) {
         r->source = loop_source_free(r->source);
         close_fd(&w->standin); /* as the stand-in, told by now, would */
@@ -312,7 +323,7 @@ static void on_host_readable(void *data, uint32_t events) {
 }
 
 static struct reader_of_stream *read_stream(struct world *w, int stream) {
-    static struct reader_of_stream readers[3];
+    static struct reader_of_stream readers[STREAMS];
     struct reader_of_stream *r = &readers[stream];
     *r = (struct reader_of_stream){.w = w, .stream = stream};
     assert_int_equal(loop_add_fd(w->loop, w->host[stream], EPOLLIN, on_host_readable, r, &r->source), 0);
@@ -401,31 +412,47 @@ static void a_slow_reader_holds_up_only_its_own_stream(void **state) {
     w->standin = standin;
 }
 
-static void output_after_the_reader_has_gone_is_dropped(void **state) {
+static void that_the_reader_has_gone_is_passed_on(void **state) {
     struct world *w = *state;
     w->flow[OUT].total = 8 << 20;
     begin(w, "", 0);
     close_fd(&w->host[OUT]);
+    while (!w->output_closed[OUT])
+        run(w);
+    assert_int_equal(w->output_closed[ERROR], 0);
+    assert_true(w->flow[OUT].produced < w->flow[OUT].total); /* the rest stays where it is */
+    assert_int_equal(w->process->state, PROCESS_WATCHED);
     end(w, 3, 0);
     while (w->process->state != PROCESS_TOLD)
         run_for(w, 20);
     expect_told(w, 3, 0);
-    assert_int_equal(w->flow[OUT].produced, w->flow[OUT].total);
+}
+
+static void an_end_is_passed_on_at_once(void **state) {
+    struct world *w = *state;
+    w->flow[OUT].total = 1000;
+    w->flow[ERROR].unending = true;
+    begin(w, "", 0);
+    run_for(w, 50);
+    char bytes[2000];
+    assert_int_equal(read(w->host[OUT], bytes, sizeof bytes), 1000);
+    assert_int_equal(read(w->host[OUT], bytes, sizeof bytes), 0); /* and the process runs */
+    assert_int_equal(w->process->state, PROCESS_WATCHED);
+    assert_true(w->process->streams[ERROR].output.host.fd >= 0);
 }
 
 static void the_guest_is_told_that_the_reader_has_gone(void **state) {
     struct world *w = *state;
     w->flow[OUT].total = UINT64_MAX;
-    w->closes_output = true;
     begin(w, "", 0);
     close_fd(&w->host[OUT]);
-    while (!w->output_closed)
+    while (!w->output_closed[OUT])
         run_for(w, 20);
     end(w, 0, SIGPIPE);
     while (w->process->state != PROCESS_TOLD)
         run_for(w, 20);
     expect_told(w, 128 + SIGPIPE, SIGPIPE);
-    assert_int_equal(w->output_closed, 1);
+    assert_int_equal(w->output_closed[OUT], 1);
 }
 
 static void a_fifo_with_a_name_is_closed_by_a_write_only(void **state) {
@@ -441,12 +468,11 @@ static void a_fifo_with_a_name_is_closed_by_a_write_only(void **state) {
     w->host[ERROR] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     stdio[2] = open(path, O_WRONLY | O_CLOEXEC);
     w->flow[OUT].total = 100;
+    w->flow[ERROR].unending = true;
     begin_with(w, "", false, stdio);
-    w->process->outputs[1].ended = false; /* as if the guest had a read waiting */
     close_fd(&w->host[ERROR]);
     run_for(w, 100);
-    assert_int_equal(w->output_closed, 0); /* another reader may come */
-    w->process->outputs[1].ended = true;
+    assert_int_equal(w->output_closed[ERROR], 0); /* another reader may come */
     (void)unlink(path);
     (void)rmdir(dir);
 }
@@ -510,11 +536,11 @@ static void input_arrives_whole_and_ends(void **state) {
         run_for(w, 1);
     }
     close_fd(&w->host[IN]);
-    while (!w->input_closed)
+    while (!w->input_closed[IN])
         run(w);
-    assert_int_equal(w->input.length, sent.length);
-    assert_memory_equal(w->input.data, sent.data, sent.length);
-    assert_int_equal(w->process->input.host.fd, -EBADF);
+    assert_int_equal(w->input[IN].length, sent.length);
+    assert_memory_equal(w->input[IN].data, sent.data, sent.length);
+    assert_int_equal(w->process->streams[IN].input.host.fd, -EBADF);
 }
 
 static void input_that_nobody_reads_is_left_alone(void **state) {
@@ -523,7 +549,7 @@ static void input_that_nobody_reads_is_left_alone(void **state) {
     begin(w, "", 0);
     assert_int_equal(write_all(w->host[IN], "x", 1), 0);
     run_for(w, 50);
-    assert_int_equal(w->input.length, 1);
+    assert_int_equal(w->input[IN].length, 1);
     assert_int_equal(write(w->host[IN], "y", 1), -1); /* as with a pipe whose reader has gone */
     assert_int_equal(errno, EPIPE);
 }
@@ -546,18 +572,138 @@ static void a_terminal_passes_bytes_through(void **state) {
     int slave;
     assert_int_equal(openpty(&w->host[IN], &slave, NULL, NULL, NULL), 0);
     const int stdio[3] = {slave, -EBADF, -EBADF};
-    w->flow[OUT].total = 1000;
-    w->flow[OUT].drained_at_end = true;
+    w->flow[TERMINAL].total = 1000;
+    w->flow[TERMINAL].drained_at_end = true;
     begin_with(w, "", true, stdio);
     assert_int_equal(write_all(w->host[IN], "\003abc\r", 5), 0);
-    for (int i = 0; i < 50 && w->input.length < 5; i++)
+    for (int i = 0; i < 50 && w->input[TERMINAL].length < 5; i++)
         run_for(w, 20);
-    assert_int_equal(w->input.length, 5); /* no signal made of it, no line waited for, CR stays CR */
-    assert_memory_equal(w->input.data, "\003abc\r", 5);
+    assert_int_equal(w->input[TERMINAL].length, 5); /* no signal made of it, no line waited for, CR stays CR */
+    assert_memory_equal(w->input[TERMINAL].data, "\003abc\r", 5);
     uint8_t bytes[1000];
     assert_int_equal(read_all(w->host[IN], bytes, sizeof bytes), 0); /* no echo among them */
     for (uint64_t i = 0; i < sizeof bytes; i++)
         assert_int_equal(bytes[i], byte_at(i));
+}
+
+/* ---- further streams ---- */
+
+static void begin_further(struct world *w, enum stream_kind kind, int fd) {
+    int fds[STREAMS];
+    uint8_t kinds[STREAMS];
+    make_pipes(w, fds, 0);
+    streams_standard(kinds, false);
+    kinds[FURTHER] = (uint8_t)kind;
+    fds[FURTHER] = fd;
+    w->flow[OUT].unending = w->flow[ERROR].unending = true;
+    begin_streams(w, "", kinds, fds, STREAMS);
+}
+
+static void begin_socket(struct world *w) {
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    w->host[FURTHER] = pair[1];
+    begin_further(w, STREAM_SOCKET, pair[0]);
+}
+
+static void a_socket_goes_both_ways_and_each_ends_alone(void **state) {
+    struct world *w = *state;
+    char bytes[2000];
+    w->flow[FURTHER].total = 1000;
+    w->flow[FURTHER].unending = true;
+    begin_socket(w);
+    assert_int_equal(write_all(w->host[FURTHER], "question", 8), 0);
+    assert_int_equal(shutdown(w->host[FURTHER], SHUT_WR), 0);
+    while (!w->input_closed[FURTHER])
+        run(w);
+    assert_int_equal(w->input[FURTHER].length, 8);
+    assert_int_equal(w->input[IN].length, 0);
+    assert_int_equal(read(w->host[FURTHER], bytes, sizeof bytes), 1000);
+    assert_int_equal(recv(w->host[FURTHER], bytes, sizeof bytes, MSG_DONTWAIT), -1); /* no end yet */
+    assert_int_equal(errno, EAGAIN);
+}
+
+static void a_socket_that_the_guest_has_shut_down_takes_input_still(void **state) {
+    struct world *w = *state;
+    char bytes[2000];
+    w->flow[FURTHER].total = 1000;
+    begin_socket(w);
+    run_for(w, 50);
+    assert_int_equal(read(w->host[FURTHER], bytes, sizeof bytes), 1000);
+    assert_int_equal(read(w->host[FURTHER], bytes, sizeof bytes), 0);
+    assert_int_equal(write_all(w->host[FURTHER], "more", 4), 0);
+    run_for(w, 50);
+    assert_int_equal(w->input[FURTHER].length, 4);
+}
+
+static void a_socket_that_the_guest_has_closed_is_closed_but_not_shut_down(void **state) {
+    struct world *w = *state;
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    w->host[FURTHER] = pair[1];
+    _cleanup_close_ int another = fcntl(pair[0], F_DUPFD_CLOEXEC, 0); /* as the caller may have it */
+    w->hang_up = true;
+    begin_further(w, STREAM_SOCKET, pair[0]);
+    run_for(w, 50);
+    assert_int_equal(w->process->streams[FURTHER].input.host.fd, -EBADF);
+    assert_int_equal(w->process->streams[FURTHER].output.host.fd, -EBADF);
+    assert_int_equal(write_all(another, "x", 1), 0);
+    assert_int_equal(write_all(w->host[FURTHER], "y", 1), 0);
+    close_fd(&another);
+    char byte;
+    assert_int_equal(read(w->host[FURTHER], &byte, 1), 1);
+    assert_int_equal(recv(w->host[FURTHER], &byte, 1, 0), -1); /* it is the other one that is gone now, unread */
+    assert_int_equal(errno, ECONNRESET);
+}
+
+static void a_socket_whose_reader_has_gone(void **state) {
+    struct world *w = *state;
+    w->flow[FURTHER].total = 8 << 20;
+    begin_socket(w);
+    close_fd(&w->host[FURTHER]);
+    while (!w->output_closed[FURTHER] || !w->input_closed[FURTHER])
+        run(w);
+    assert_true(w->flow[FURTHER].produced < w->flow[FURTHER].total);
+}
+
+static void further_input_has_its_own_number(void **state) {
+    struct world *w = *state;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    w->host[FURTHER] = ends[1];
+    begin_further(w, STREAM_INPUT, ends[0]);
+    assert_int_equal(write_all(w->host[FURTHER], "three", 5), 0);
+    close_fd(&w->host[FURTHER]);
+    while (!w->input_closed[FURTHER])
+        run(w);
+    assert_int_equal(w->input[FURTHER].length, 5);
+    assert_int_equal(w->input[IN].length, 0);
+    assert_false(w->input_closed[IN]);
+}
+
+static void further_output_is_delivered_before_the_end_is_told(void **state) {
+    struct world *w = *state;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    w->host[FURTHER] = ends[0];
+    w->flow[FURTHER].total = 8 << 20;
+    w->flow[FURTHER].drained_at_end = true;
+    begin_further(w, STREAM_OUTPUT, ends[1]);
+    end(w, 5, 0);
+    for (size_t i = OUT; i <= ERROR; i++) { /* the process has ended: its other outputs have, too */
+        Minka__Agent__V1__ReadResponse response = MINKA__AGENT__V1__READ_RESPONSE__INIT;
+        response.eof = true;
+        while (!w->flow[i].held)
+            run_for(w, 5);
+        answer(take_ptr(w->flow[i].held), &response.base);
+    }
+    run_for(w, 100);
+    assert_int_equal(w->process->state, PROCESS_DRAINING);
+    (void)read_stream(w, FURTHER);
+    while (!w->gone)
+        run(w);
+    assert_int_equal(w->received[FURTHER], w->flow[FURTHER].total);
+    assert_false(w->mismatch);
 }
 
 /* ---- stand-in ---- */
@@ -614,9 +760,10 @@ int main(void) {
         WITH_WORLD(bulk_through_a_socket),
         WITH_WORLD(output_to_a_file_is_whole),
         WITH_WORLD(a_slow_reader_holds_up_only_its_own_stream),
-        WITH_WORLD(output_after_the_reader_has_gone_is_dropped),
+        WITH_WORLD(that_the_reader_has_gone_is_passed_on),
         WITH_WORLD(the_guest_is_told_that_the_reader_has_gone),
         WITH_WORLD(a_fifo_with_a_name_is_closed_by_a_write_only),
+        WITH_WORLD(an_end_is_passed_on_at_once),
         WITH_WORLD(drained_is_an_end_too),
         WITH_WORLD(a_reader_that_never_reads_is_given_up),
         WITH_WORLD(more_than_asked_for_is_a_violation),
@@ -625,6 +772,12 @@ int main(void) {
         WITH_WORLD(input_that_nobody_reads_is_left_alone),
         WITH_WORLD(flags_of_shared_descriptions_stay),
         WITH_WORLD(a_terminal_passes_bytes_through),
+        WITH_WORLD(a_socket_goes_both_ways_and_each_ends_alone),
+        WITH_WORLD(a_socket_that_the_guest_has_shut_down_takes_input_still),
+        WITH_WORLD(a_socket_that_the_guest_has_closed_is_closed_but_not_shut_down),
+        WITH_WORLD(a_socket_whose_reader_has_gone),
+        WITH_WORLD(further_input_has_its_own_number),
+        WITH_WORLD(further_output_is_delivered_before_the_end_is_told),
         WITH_WORLD(signals_and_sizes_are_forwarded),
         WITH_WORLD(who_kills_the_stand_in_kills_the_container),
         WITH_WORLD(a_lost_guest_is_a_killed_process),

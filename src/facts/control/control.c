@@ -21,7 +21,7 @@ int control_request_check(const struct control_request *request, ssize_t n) {
         return -EBADMSG;
     if (request->op < CONTROL_LOAD || request->op > CONTROL_DELETE)
         return -EBADMSG;
-    if (request->flags & ~(uint32_t)(CONTROL_ALL | CONTROL_TERMINAL))
+    if (request->flags & ~(uint32_t)CONTROL_ALL)
         return -EBADMSG;
     if (request->signal < 0 || request->signal > SIGNAL_MAX)
         return -EBADMSG;
@@ -33,6 +33,9 @@ int control_request_check(const struct control_request *request, ssize_t n) {
     if (request->op > CONTROL_BOOT && request->container[0] == '\0')
         return -EBADMSG;
     if (request->op == CONTROL_EXEC && request->process[0] == '\0')
+        return -EBADMSG;
+    bool has_streams = request->op == CONTROL_CREATE || request->op == CONTROL_EXEC;
+    if (has_streams ? !streams_are_valid(request->streams, request->n_streams) : request->n_streams != 0)
         return -EBADMSG;
     return 0;
 }

@@ -15,20 +15,22 @@
  */
 #pragma once
 
+#include "shared/base/streams.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #define CONTROL_MAGIC 0x6d6e6b31u /* "mnk1" */
 
-enum { CONTROL_ID_MAX = 256, CONTROL_TEXT_MAX = 1024, CONTROL_FDS_MAX = 6 };
+enum { CONTROL_ID_MAX = 256, CONTROL_TEXT_MAX = 1024, CONTROL_FDS_MAX = 2 + STREAMS_MAX };
 
 enum control_op {
     CONTROL_LOAD = 1, /* answered when the VMM has loaded and answers QMP; the VM is still stopped */
     CONTROL_BOOT,     /* `cont`; answered when the agent has said hello and the share is mounted */
-    CONTROL_CREATE,   /* container; fds: plan, stand-in socket, stdin, stdout, stderr (see CONTROL_FD_*) */
+    CONTROL_CREATE,   /* container, streams; fds: plan, stand-in socket, the streams (see CONTROL_FD_*) */
     CONTROL_START,    /* container; answered when execve succeeded */
-    CONTROL_EXEC,     /* container, process; fds as CREATE; answered when execve succeeded */
+    CONTROL_EXEC,     /* container, process; else as CREATE; answered when execve succeeded */
     CONTROL_SIGNAL,   /* container, process (empty: its own), signal, flags & CONTROL_ALL */
     CONTROL_RESIZE,   /* container, process, rows, columns */
     CONTROL_PAUSE,    /* container */
@@ -40,10 +42,13 @@ enum control_op {
     CONTROL_DELETE,   /* container: kill what is left and forget it; ends the sandbox with its last container */
 };
 
-/* Positions of descriptors in CREATE and EXEC. With CONTROL_TERMINAL stdin is the pty's slave and the only one. */
-enum { CONTROL_FD_PLAN, CONTROL_FD_STANDIN, CONTROL_FD_STDIN, CONTROL_FD_STDOUT, CONTROL_FD_STDERR };
+/*
+ * Positions of descriptors in CREATE and EXEC. From CONTROL_FD_STREAMS on there is one for each stream but STREAM_NONE,
+ * in the order of their numbers; STREAM_TERMINAL's is the slave of the host's pty.
+ */
+enum { CONTROL_FD_PLAN, CONTROL_FD_STANDIN, CONTROL_FD_STREAMS };
 
-enum { CONTROL_ALL = 1 << 0, CONTROL_TERMINAL = 1 << 1 };
+enum { CONTROL_ALL = 1 << 0 };
 
 struct control_request {
     uint32_t magic;
@@ -51,6 +56,8 @@ struct control_request {
     uint32_t flags;
     int32_t signal;
     uint32_t rows, columns;
+    uint32_t n_streams;           /* CREATE, EXEC; else 0 */
+    uint8_t streams[STREAMS_MAX]; /* enum stream_kind of the process's descriptors 0, 1, 2 ... */
     char container[CONTROL_ID_MAX];
     char process[CONTROL_ID_MAX];
 };

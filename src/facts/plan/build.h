@@ -110,8 +110,8 @@ struct seccomp_data;
 uint32_t plan_evaluate_seccomp(const struct sock_filter *program, size_t count, const struct seccomp_data *data);
 
 /* process.c */
-int plan_build_process(const struct oci_spec *spec, const struct oci_process *process, plan_process_message *ret,
-                       struct err *err);
+int plan_build_process(const struct oci_spec *spec, const struct oci_process *process,
+                       const struct plan_streams *streams, plan_process_message *ret, struct err *err);
 
 /* print_*.c */
 int plan_print_process(const plan_process_message *process, struct buf *out);

@@ -107,11 +107,12 @@ static int build_cgroup(const struct oci_spec *spec, plan_container_message *con
     return r < 0 ? r : plan_build_container_rules(spec, container, &container->cgroup->device_program, err);
 }
 
-static int build_own_process(const struct oci_spec *spec, plan_container_message *container, struct err *err) {
+static int build_own_process(const struct oci_spec *spec, const struct plan_host *host,
+                             plan_container_message *container, struct err *err) {
     if (!spec->has_process)
         return err_set(err, EINVAL, "config.json has no process: there is nothing to run");
     container->process = plan_new_message(&minka__plan__v1__process__descriptor);
-    return container->process ? plan_build_process(spec, &spec->process, container->process, err)
+    return container->process ? plan_build_process(spec, &spec->process, &host->streams, container->process, err)
                               : plan_out_of_memory(err);
 }
 
@@ -135,7 +136,7 @@ static int build_container(const struct oci_spec *spec, const struct plan_host *
     if (r >= 0)
         r = build_cgroup(spec, container, err);
     if (r >= 0)
-        r = build_own_process(spec, container, err);
+        r = build_own_process(spec, host, container, err);
     if (r >= 0)
         r = build_hooks(spec, host, container, err);
     container->no_new_keyring = host->no_new_keyring;

@@ -14,8 +14,15 @@
 #include "facts/oci/oci.h"
 #include "shared/base/buf.h"
 #include "shared/base/err.h"
+#include "shared/base/streams.h"
 
 #include <stdbool.h>
+
+/* The process's descriptors: enum stream_kind of 0, 1, 2 ... */
+struct plan_streams {
+    const uint8_t *kinds;
+    size_t count;
+};
 
 /* One bind mount of the spec, as setup found it on the host. Parallel to spec->mounts. */
 struct plan_host_mount {
@@ -33,6 +40,7 @@ struct plan_host {
     /* root: a directory share, or a disk */
     const char *disk_serial, *disk_type; /* NULL: the root is GUEST_SHARE_PATH/ID/rootfs */
     struct plan_host_mount *mounts;      /* spec->n_mounts of them, from plan_host_mounts() and then setup */
+    struct plan_streams streams;         /* of its own process */
     bool joins_sandbox;                  /* a further container of a pod: namespaces with a path are the sandbox's */
     bool no_new_keyring;                 /* create --no-new-keyring */
 };
@@ -57,8 +65,8 @@ char *plan_share_name(const char *container_id, size_t mount_index); /* "ID/3", 
 int plan_container(const struct oci_spec *spec, const struct plan_host *host, struct buf *ret, struct err *err);
 
 /* The packed minka.agent.v1.ExecRequest. spec gives seccomp and the defaults of the container. */
-int plan_exec(const struct oci_spec *spec, const struct oci_process *process, const char *container_id,
-              const char *process_id, struct buf *ret, struct err *err);
+int plan_exec(const struct oci_spec *spec, const struct oci_process *process, const struct plan_streams *streams,
+              const char *container_id, const char *process_id, struct buf *ret, struct err *err);
 
 /* The packed minka.agent.v1.UpdateRequest. */
 int plan_update(const struct oci_resources *resources, const char *container_id, struct buf *ret, struct err *err);

@@ -59,6 +59,11 @@ int plan_print_process(const plan_process_message *process, struct buf *out) {
         r = print_text("environment", process->env[i], out);
     if (r >= 0)
         r = print_text("directory", process->cwd, out);
+    for (size_t i = STREAMS_STANDARD; r >= 0 && i < process->streams.len; i++)
+        r = buf_append_format(out, "descriptor %zu: %s\n", i,
+                              process->streams.data[i] == STREAM_INPUT    ? "input"
+                              : process->streams.data[i] == STREAM_OUTPUT ? "output"
+                                                                          : "socket");
     if (r >= 0 && process->terminal)
         r = buf_append_format(out, "terminal: %u rows, %u columns\n", process->rows, process->columns);
     if (r >= 0)

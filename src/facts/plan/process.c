@@ -76,8 +76,18 @@ static int build_scheduling(const struct oci_process *process, plan_process_mess
     return 0;
 }
 
-int plan_build_process(const struct oci_spec *spec, const struct oci_process *process, plan_process_message *ret,
-                       struct err *err) {
+static int build_streams(const struct plan_streams *streams, plan_process_message *ret, struct err *err) {
+    ret->streams.data = malloc(streams->count + 1);
+    if (!ret->streams.data)
+        return plan_out_of_memory(err);
+    if (streams->count > 0)
+        memcpy(ret->streams.data, streams->kinds, streams->count);
+    ret->streams.len = streams->count;
+    return 0;
+}
+
+int plan_build_process(const struct oci_spec *spec, const struct oci_process *process,
+                       const struct plan_streams *streams, plan_process_message *ret, struct err *err) {
     if (process->n_args == 0)
         return err_set(err, EINVAL, "process.args is empty: there is nothing to run");
     int r = plan_add_strings(&ret->args, &ret->n_args, process->args, process->n_args, err);
@@ -93,6 +103,8 @@ int plan_build_process(const struct oci_spec *spec, const struct oci_process *pr
         r = build_rlimits(process, ret, err);
     if (r >= 0)
         r = build_scheduling(process, ret, err);
+    if (r >= 0)
+        r = build_streams(streams, ret, err);
     if (r < 0)
         return r;
     ret->no_new_privileges = process->no_new_privileges;
@@ -102,8 +114,8 @@ int plan_build_process(const struct oci_spec *spec, const struct oci_process *pr
     return spec->has_seccomp ? plan_build_seccomp(&spec->seccomp, &ret->seccomp, &ret->seccomp_flags, err) : 0;
 }
 
-int plan_exec(const struct oci_spec *spec, const struct oci_process *process, const char *container_id,
-              const char *process_id, struct buf *ret, struct err *err) {
+int plan_exec(const struct oci_spec *spec, const struct oci_process *process, const struct plan_streams *streams,
+              const char *container_id, const char *process_id, struct buf *ret, struct err *err) {
     Minka__Agent__V1__ExecRequest *request = plan_new_message(&minka__agent__v1__exec_request__descriptor);
     if (!request)
         return plan_out_of_memory(err);
@@ -112,7 +124,7 @@ int plan_exec(const struct oci_spec *spec, const struct oci_process *process, co
     if (r >= 0)
         r = plan_set_string(&request->process, process_id, err);
     if (r >= 0)
-        r = plan_build_process(spec, process, request->plan, err);
+        r = plan_build_process(spec, process, streams, request->plan, err);
     if (r >= 0)
         r = plan_pack_message(&request->base, ret, err);
     minka__agent__v1__exec_request__free_unpacked(request, NULL);

@@ -192,16 +192,18 @@ void container_create_run(struct agent *agent, struct ttrpc_request *request, co
             refuse(request, EEXIST, plan->id, "exists already in the sandbox");
             return;
         }
-    struct launch launch = {.report = -EBADF, .stdin_write = -EBADF, .stdout_read = -EBADF, .stderr_read = -EBADF};
+    struct launch launch;
     if (load_modules(plan, &err) < 0 || launch_container(plan, &agent->sandbox, &launch, &err) < 0) {
         answer_error(request, &err);
         return;
     }
     struct container *container = container_new(agent, plan);
-    struct process *own = container ? process_new(container, "", plan->process->terminal, &launch, request) : NULL;
+    struct process *own = container ? process_new(container, "", &launch, request) : NULL;
     if (!own) {
         if (container)
             container_free(container);
+        else
+            launch_done(&launch);
         refuse(request, ENOMEM, plan->id, "cannot be created: the VM is out of memory");
         return;
     }

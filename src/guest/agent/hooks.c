@@ -58,8 +58,10 @@ static char **strings(char *const *list, size_t count, const char *first) {
     return copy;
 }
 
-static _Noreturn void become_hook(const plan_hook *plan, int input, int output) {
+static _Noreturn void become_hook(const plan_hook *plan, size_t n_streams, int input, int output) {
     (void)signals_reset();
+    for (size_t i = STREAMS_STANDARD; i < n_streams; i++)
+        (void)close((int)i); /* --preserve-fds is for the process only */
     char **args = strings(plan->args, plan->n_args, plan->path);
     char **env = strings(plan->env, plan->n_env, NULL);
     if (args && env && dup2(input, 0) == 0 && dup2(output, 1) == 1 && dup2(output, 2) == 2)
@@ -68,7 +70,7 @@ static _Noreturn void become_hook(const plan_hook *plan, int input, int output) 
     _exit(127);
 }
 
-static int start(const plan_hook *plan, struct running_hook *hook) {
+static int start(const plan_hook *plan, size_t n_streams, struct running_hook *hook) {
     int in[2], out[2];
     if (pipe2(in, O_CLOEXEC) < 0)
         return -errno;
@@ -84,7 +86,7 @@ static int start(const plan_hook *plan, struct running_hook *hook) {
     if (hook->pid < 0)
         return -errno;
     if (hook->pid == 0)
-        become_hook(plan, child_in, child_out);
+        become_hook(plan, n_streams, child_in, child_out);
     hook->process = (int)syscall(SYS_pidfd_open, hook->pid, 0);
     return hook->process < 0 ? -errno : 0;
 }
@@ -153,12 +155,12 @@ static int judge(const plan_hook *plan, const struct running_hook *hook, int sta
                    WEXITSTATUS(status), colon, hook->text);
 }
 
-static int run_one(const plan_hook *plan, const ProtobufCBinaryData *hook_state, struct err *err) {
+static int run_one(const plan_container *container, const plan_hook *plan, struct err *err) {
     _cleanup_(running_hook_done) struct running_hook hook = {.input = -EBADF, .output = -EBADF, .process = -EBADF};
     _cleanup_buf_ struct buf state = {0};
-    int r = add_pid(hook_state, &state);
+    int r = add_pid(&container->hook_state, &state);
     if (r == 0)
-        r = start(plan, &hook);
+        r = start(plan, container->process->streams.len, &hook);
     if (r < 0) {
         errno = -r;
         return err_errno(err, "cannot start the startContainer hook %s", plan->path);
@@ -182,7 +184,7 @@ int hooks_run(const plan_container *container, struct err *err) {
     void (*before)(int) = signal(SIGPIPE, SIG_IGN);
     int r = 0;
     for (size_t i = 0; r == 0 && i < container->n_start_container_hooks; i++)
-        r = run_one(container->start_container_hooks[i], &container->hook_state, err);
+        r = run_one(container, container->start_container_hooks[i], err);
     (void)signal(SIGPIPE, before);
     return r;
 }

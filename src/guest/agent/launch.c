@@ -10,45 +10,61 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-/* One of the process's standard streams: the child's end and the agent's. */
-struct stream {
-    int child, agent;
+void launch_done(struct launch *launch) {
+    close_fd(&launch->report);
+    for (size_t i = 0; i < launch->n_streams; i++)
+        close_fd(&launch->streams[i].fd);
+}
+
+/* The child's ends of the streams. */
+struct child_ends {
+    int fds[STREAMS_MAX];
 };
 
-static void stream_done(struct stream *stream) {
-    close_fd(&stream->child);
-    close_fd(&stream->agent);
+static void child_ends_init(struct child_ends *ends) {
+    for (size_t i = 0; i < STREAMS_MAX; i++)
+        ends->fds[i] = -EBADF;
 }
-#define _cleanup_stream_ _cleanup_(stream_done)
-#define STREAM_INIT                                                                                                    \
-    { .child = -EBADF, .agent = -EBADF }
 
-static int stream_open(struct stream *stream, bool input) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
+static void child_ends_done(struct child_ends *ends) {
+    for (size_t i = 0; i < STREAMS_MAX; i++)
+        close_fd(&ends->fds[i]);
+}
+
+static int stream_open(enum stream_kind kind, int *ret_agent, int *ret_child) {
+    int ends[2], child = kind == STREAM_INPUT ? 0 : 1;
+    if (kind == STREAM_NONE || kind == STREAM_TERMINAL)
+        return 0;
+    if (kind == STREAM_SOCKET ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0
+                              : pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
-    *stream = input ? (struct stream){.child = ends[0], .agent = ends[1]}
-                    : (struct stream){.child = ends[1], .agent = ends[0]};
-    return fd_set_nonblock(stream->agent, true);
+    *ret_child = ends[child];
+    *ret_agent = ends[1 - child];
+    return fd_set_nonblock(*ret_agent, true);
+}
+
+static int streams_open(const plan_process *plan, struct launch *launch, struct child_ends *child) {
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < plan->streams.len; i++) {
+        struct launch_stream *stream = &launch->streams[launch->n_streams++];
+        *stream = (struct launch_stream){.kind = plan->streams.data[i], .fd = -EBADF};
+        r = stream_open(stream->kind, &stream->fd, &child->fds[i]);
+    }
+    return r;
 }
 
 static int launch(const struct stage *plan, struct launch *ret, struct err *err) {
-    _cleanup_stream_ struct stream in = STREAM_INIT, out = STREAM_INIT, error = STREAM_INIT;
-    int r = 0;
-    if (!plan->process->terminal) {
-        r = stream_open(&in, true);
-        if (r == 0)
-            r = stream_open(&out, false);
-        if (r == 0)
-            r = stream_open(&error, false);
-    }
+    _cleanup_(launch_done) struct launch made = {.report = -EBADF};
+    _cleanup_(child_ends_done) struct child_ends child;
+    child_ends_init(&child);
+    int r = streams_open(plan->process, &made, &child);
     int ends[2] = {-EBADF, -EBADF};
     if (r == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         r = -errno;
-    _cleanup_close_ int report = ends[0];
+    made.report = ends[0];
     _cleanup_close_ int child_report = ends[1];
     if (r == 0)
-        r = fd_set_nonblock(report, true);
+        r = fd_set_nonblock(made.report, true);
     if (r < 0) {
         errno = -r;
         return err_errno(err, "cannot make pipes for a process in the guest");
@@ -59,15 +75,12 @@ static int launch(const struct stage *plan, struct launch *ret, struct err *err)
     if (pid == 0) {
         struct stage stage = *plan;
         stage.report = child_report;
-        stage1_run(&stage, in.child, out.child, error.child);
+        stage.streams = child.fds;
+        stage1_run(&stage);
     }
-    *ret = (struct launch){
-        .stage1 = pid,
-        .report = take_fd(&report),
-        .stdin_write = take_fd(&in.agent),
-        .stdout_read = take_fd(&out.agent),
-        .stderr_read = take_fd(&error.agent),
-    };
+    made.stage1 = pid;
+    *ret = made;
+    made = (struct launch){.report = -EBADF}; /* all is the caller's now */
     return 0;
 }
 

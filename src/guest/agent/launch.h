@@ -16,6 +16,7 @@
 
 #include "plan.pb-c.h"
 #include "shared/base/err.h"
+#include "shared/base/streams.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,12 +40,17 @@ struct launch_sandbox {
 };
 
 struct launch {
-    pid_t stage1;    /* a child; just reap it */
-    int report;      /* SOCK_SEQPACKET, receive struct launch_report; send one byte for GO */
-    int stdin_write; /* the agent's ends of the process's pipes, non-blocking; -EBADF with a terminal */
-    int stdout_read;
-    int stderr_read;
+    pid_t stage1; /* a child; just reap it */
+    int report;   /* SOCK_SEQPACKET, receive struct launch_report; send one byte for GO */
+    size_t n_streams;
+    struct launch_stream {
+        enum stream_kind kind;
+        int fd; /* the agent's end, non-blocking; -EBADF with STREAM_NONE and STREAM_TERMINAL, which comes with READY */
+    } streams[STREAMS_MAX];
 };
+
+/* Closes what is left in it. */
+void launch_done(struct launch *launch);
 
 /* Begin to create a container. Only fork and pipes fail here; the rest arrives as a report. */
 int launch_container(const Minka__Plan__V1__Container *plan, const struct launch_sandbox *sandbox, struct launch *ret,

@@ -2,6 +2,7 @@
 #include "guest/agent/plan_check.h"
 
 #include "guest/agent/agent.h"
+#include "shared/base/streams.h"
 #include "shared/base/text.h"
 
 #include <errno.h>
@@ -34,6 +35,9 @@ int plan_check_process(const Minka__Plan__V1__Process *plan, struct err *err) {
     if (plan->seccomp.len % sizeof(struct sock_filter) != 0 ||
         plan->seccomp.len > BPF_MAXINSNS * sizeof(struct sock_filter))
         return err_set(err, EINVAL, "the plan's seccomp program is malformed");
+    if (!streams_are_valid(plan->streams.data, plan->streams.len) ||
+        plan->terminal != (plan->streams.data[0] == STREAM_TERMINAL))
+        return err_set(err, EINVAL, "the plan's process cannot have such streams");
     if (plan->rows > USHRT_MAX || plan->columns > USHRT_MAX)
         return err_set(err, EINVAL, "the plan's terminal size is out of range");
     return check_path("working directory", plan->cwd, err);

@@ -17,33 +17,36 @@ static void reports_ready(void *data, uint32_t events) {
     process_read_reports(data);
 }
 
-static void close_launch(struct launch *launch) {
-    close_fd(&launch->report);
-    close_fd(&launch->stdin_write);
-    close_fd(&launch->stdout_read);
-    close_fd(&launch->stderr_read);
+/* A stream that goes both ways has two descriptors: epoll(7) takes each only once. */
+static void open_stream(struct process *process, size_t number, enum stream_kind kind, int fd) {
+    struct loop *loop = process->container->agent->loop;
+    bool both = stream_has_input(kind) && stream_has_output(kind);
+    struct stream *stream = &process->streams[number];
+    stream->process = process;
+    stream->kind = kind;
+    input_open(&stream->input, loop, both ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : stream_has_input(kind) ? fd : -EBADF, kind);
+    output_open(&stream->output, loop, stream_has_output(kind) ? fd : -EBADF);
 }
 
-struct process *process_new(struct container *container, const char *id, bool terminal, struct launch *launch,
+struct process *process_new(struct container *container, const char *id, struct launch *launch,
                             struct ttrpc_request *launching) {
     struct process *process = calloc(1, sizeof *process);
     struct loop *loop = container->agent->loop;
     char *id_copy = strdup(id);
     if (!process || !id_copy || fd_set_nonblock(launch->report, 1) < 0 ||
         loop_add_fd(loop, launch->report, EPOLLIN, reports_ready, process, &process->report_source) < 0) {
-        close_launch(launch); /* the stages end when nobody listens any more */
+        launch_done(launch); /* the stages end when nobody listens any more */
         free(process);
         free(id_copy);
         return NULL;
     }
     process->container = container;
     process->id = id_copy;
-    process->terminal = terminal;
     process->report = take_fd(&launch->report);
     process->launching = launching;
-    output_open(&process->output[0], loop, take_fd(&launch->stdout_read));
-    output_open(&process->output[1], loop, take_fd(&launch->stderr_read));
-    input_open(&process->input, loop, take_fd(&launch->stdin_write), terminal);
+    process->n_streams = launch->n_streams;
+    for (size_t i = 0; i < launch->n_streams; i++)
+        open_stream(process, i, launch->streams[i].kind, take_fd(&launch->streams[i].fd));
     process->next = container->processes;
     container->processes = process;
     return process;
@@ -70,9 +73,10 @@ void process_free(struct process *process) {
     if (container->own == process)
         container->own = NULL;
     close_report(process);
-    output_close(&process->output[0]);
-    output_close(&process->output[1]);
-    input_close(&process->input);
+    for (size_t i = 0; i < process->n_streams; i++) {
+        output_close(&process->streams[i].output);
+        input_close(&process->streams[i].input);
+    }
     if (process->launching)
         answer_gone(process->launching);
     if (process->starting)
@@ -114,11 +118,8 @@ static void failed(struct process *process, const struct err *err) {
 }
 
 static void ready(struct process *process, int *terminal_master) {
-    if (process->terminal && *terminal_master >= 0) {
-        /* Two descriptors: epoll(7) takes each only once. */
-        input_open(&process->input, process->container->agent->loop, fcntl(*terminal_master, F_DUPFD_CLOEXEC, 3), true);
-        output_open(&process->output[0], process->container->agent->loop, take_fd(terminal_master));
-    }
+    if (process_has_terminal(process) && *terminal_master >= 0)
+        open_stream(process, 0, STREAM_TERMINAL, take_fd(terminal_master));
     process->state = PROCESS_READY;
     if (process_is_own(process))
         container_own_ready(process->container);
@@ -225,9 +226,10 @@ void process_answer_waiters(struct process *process) {
 }
 
 void process_end_streams(struct process *process) {
-    output_end(&process->output[0]);
-    output_end(&process->output[1]);
-    input_close(&process->input);
+    for (size_t i = 0; i < process->n_streams; i++) {
+        output_end(&process->streams[i].output);
+        input_close(&process->streams[i].input);
+    }
 }
 
 void process_exited(struct process *process, int exit_status) {

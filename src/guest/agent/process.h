@@ -19,39 +19,48 @@ enum process_state {
     PROCESS_EXITED,
 };
 
+struct stream {
+    struct process *process;
+    enum stream_kind kind;
+    struct output output; /* for a way that it does not have: at its end, or closed, from the beginning */
+    struct input input;
+    struct ttrpc_request *read, *write;
+    bool told; /* the host knows the end of its output */
+};
+
 struct process {
     struct process *next; /* in its container */
     struct container *container;
     char *id;  /* "" for the container's own */
     pid_t pid; /* 0 until stage 1 has said it */
     enum process_state state;
-    bool terminal;
     int report; /* of struct launch; -EBADF once execve has succeeded or all failed */
     struct loop_source *report_source;
     int exit_status;   /* of waitpid(2) */
     bool reaped_early; /* before its pid was known */
     bool waited;       /* the host has been told the exit */
-    bool told[2];      /* and the end of these streams */
 
-    struct output output[2]; /* stdout or the terminal, stderr */
-    struct input input;
+    size_t n_streams;
+    struct stream streams[STREAMS_MAX]; /* by the number of the descriptor in the process */
 
     struct ttrpc_request *launching; /* CreateContainer or ExecProcess */
     struct ttrpc_request *starting;  /* StartContainer */
-    struct ttrpc_request *reads[2];
-    struct ttrpc_request *write;
     struct waiter {
         struct waiter *next;
         struct ttrpc_request *request;
     } * waiters;
 };
 
+static inline bool process_has_terminal(const struct process *process) {
+    return process->streams[0].kind == STREAM_TERMINAL;
+}
+
 static inline bool process_is_own(const struct process *process) {
     return !process->id[0];
 }
 
 /* Take over what launch.h started. The process is put into its container's list. NULL: out of memory, all is closed. */
-struct process *process_new(struct container *container, const char *id, bool terminal, struct launch *launch,
+struct process *process_new(struct container *container, const char *id, struct launch *launch,
                             struct ttrpc_request *launching);
 
 /* Out of its container's list. Pending calls are answered. */

@@ -37,13 +37,21 @@ struct process *process_find(struct agent *agent, struct ttrpc_request *request,
     return process;
 }
 
+/* Whether the host has been told the end of all its output. */
+static bool is_told(const struct process *process) {
+    bool told = true;
+    for (size_t i = 0; i < process->n_streams; i++)
+        told = told && (process->streams[i].told || !stream_has_output(process->streams[i].kind));
+    return told;
+}
+
 void process_sweep(struct container *container) {
     size_t kept = 0;
     for (struct process *p = container->processes, *next; p; p = next) { /* the newest first */
         next = p->next;
         if (process_is_own(p) || p->state != PROCESS_EXITED || !p->waited)
             continue;
-        if ((p->told[0] && (p->told[1] || p->terminal)) || ++kept > EXITED_MAX)
+        if (is_told(p) || ++kept > EXITED_MAX)
             process_free(p);
     }
 }
@@ -70,10 +78,10 @@ void process_exec_run(struct agent *agent, struct ttrpc_request *request, const 
     }
     if (old)
         process_free(old);
-    struct launch launch = {.report = -EBADF, .stdin_write = -EBADF, .stdout_read = -EBADF, .stderr_read = -EBADF};
+    struct launch launch;
     if (launch_exec(container->id, container->own->pid, r->plan, &launch, &err) < 0)
         answer_error(request, &err);
-    else if (!process_new(container, r->process, r->plan->terminal, &launch, request))
+    else if (!process_new(container, r->process, &launch, request))
         refuse(request, ENOMEM, "the VM is out of memory");
 }
 
@@ -116,79 +124,81 @@ void process_wait_run(struct agent *agent, struct ttrpc_request *request, const 
 
 /* ---- streams ---- */
 
-static void answer_read(struct process *process, int stream, const uint8_t *bytes, size_t length, bool eof,
-                        bool drained) {
+static struct stream *stream_find(struct agent *agent, struct ttrpc_request *request, const char *container,
+                                  const char *process_id, uint32_t number, bool (*has)(enum stream_kind kind)) {
+    struct process *process = process_find(agent, request, container, process_id);
+    if (process && (number >= process->n_streams || !has(process->streams[number].kind))) {
+        refuse(request, EINVAL, "the process has no such stream");
+        return NULL;
+    }
+    return process ? &process->streams[number] : NULL;
+}
+
+static void output_taken(void *data, const uint8_t *bytes, size_t length, bool eof, bool drained) {
+    struct stream *stream = data;
     Minka__Agent__V1__ReadResponse response = MINKA__AGENT__V1__READ_RESPONSE__INIT;
     response.data = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)bytes, .len = length};
     response.eof = eof;
     response.drained = drained;
-    process->told[stream] |= eof || drained;
-    answer(take_ptr(process->reads[stream]), &response.base);
-}
-
-static void stdout_read(void *data, const uint8_t *bytes, size_t length, bool eof, bool drained) {
-    answer_read(data, 0, bytes, length, eof, drained);
-}
-
-static void stderr_read(void *data, const uint8_t *bytes, size_t length, bool eof, bool drained) {
-    answer_read(data, 1, bytes, length, eof, drained);
+    response.hung_up = stream->output.hung_up;
+    stream->told |= eof || drained;
+    answer(take_ptr(stream->read), &response.base);
 }
 
 void process_read_run(struct agent *agent, struct ttrpc_request *request, const ProtobufCMessage *message) {
     const Minka__Agent__V1__ReadRequest *r = (const void *)message;
-    struct process *process = process_find(agent, request, r->container, r->process);
-    if (!process)
+    struct stream *stream = stream_find(agent, request, r->container, r->process, r->stream, stream_has_output);
+    if (!stream)
         return;
-    int stream = r->stream == 1 ? 0 : 1;
-    if (process->reads[stream]) {
+    if (stream->read) {
         refuse(request, EBUSY, "another read of this stream is waiting");
         return;
     }
-    process->reads[stream] = request;
-    (void)output_read(&process->output[stream], r->max, stream == 0 ? stdout_read : stderr_read, process);
+    stream->read = request;
+    (void)output_read(&stream->output, r->max, output_taken, stream);
 }
 
 static void input_taken(void *data, int code) {
-    struct process *process = data;
-    struct ttrpc_request *request = take_ptr(process->write);
+    struct stream *stream = data;
+    struct ttrpc_request *request = take_ptr(stream->write);
     if (code == 0)
         answer_empty(request);
     else
-        refuse(request, code, "nobody reads the process's standard input any more");
+        refuse(request, code, "nobody reads this stream of the process any more");
 }
 
 void process_write_run(struct agent *agent, struct ttrpc_request *request, const ProtobufCMessage *message) {
     const Minka__Agent__V1__WriteRequest *r = (const void *)message;
-    struct process *process = process_find(agent, request, r->container, r->process);
-    if (!process)
+    struct stream *stream = stream_find(agent, request, r->container, r->process, r->stream, stream_has_input);
+    if (!stream)
         return;
-    if (process->write) {
-        refuse(request, EBUSY, "another write to the process's standard input is waiting");
+    if (stream->write) {
+        refuse(request, EBUSY, "another write to this stream is waiting");
         return;
     }
-    process->write = request;
-    int rc = input_write(&process->input, r->data.data, r->data.len, input_taken, process);
+    stream->write = request;
+    int rc = input_write(&stream->input, r->data.data, r->data.len, input_taken, stream);
     if (rc < 0)
-        input_taken(process, -rc);
+        input_taken(stream, -rc);
 }
 
 void process_close_input_run(struct agent *agent, struct ttrpc_request *request, const ProtobufCMessage *message) {
-    const Minka__Agent__V1__ProcessRequest *r = (const void *)message;
-    struct process *process = process_find(agent, request, r->container, r->process);
-    if (!process)
+    const Minka__Agent__V1__StreamRequest *r = (const void *)message;
+    struct stream *stream = stream_find(agent, request, r->container, r->process, r->stream, stream_has_input);
+    if (!stream)
         return;
-    input_finish(&process->input);
+    input_finish(&stream->input);
     answer_empty(request);
 }
 
 /* From now on the process gets SIGPIPE when it writes there, as with a pipe whose reader has gone. */
 void process_close_output_run(struct agent *agent, struct ttrpc_request *request, const ProtobufCMessage *message) {
-    const Minka__Agent__V1__CloseOutputRequest *r = (const void *)message;
-    struct process *process = process_find(agent, request, r->container, r->process);
-    if (!process)
+    const Minka__Agent__V1__StreamRequest *r = (const void *)message;
+    struct stream *stream = stream_find(agent, request, r->container, r->process, r->stream, stream_has_output);
+    if (!stream)
         return;
-    if (!process->terminal)
-        output_close(&process->output[r->stream == 1 ? 0 : 1]);
+    stream->told = true; /* it does not want to know any more */
+    output_refuse(&stream->output);
     answer_empty(request);
 }
 
@@ -198,9 +208,10 @@ void process_resize_run(struct agent *agent, struct ttrpc_request *request, cons
     if (!process)
         return;
     struct winsize size = {.ws_row = (unsigned short)r->rows, .ws_col = (unsigned short)r->columns};
-    if (!process->terminal)
+    const struct output *terminal = &process->streams[0].output;
+    if (!process_has_terminal(process))
         refuse(request, ENOTTY, "the process has no terminal");
-    else if (process->output[0].fd < 0 || ioctl(process->output[0].fd, TIOCSWINSZ, &size) < 0)
+    else if (terminal->fd < 0 || ioctl(terminal->fd, TIOCSWINSZ, &size) < 0)
         refuse(request, ESRCH, "the process's terminal is closed");
     else
         answer_empty(request);

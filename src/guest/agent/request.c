@@ -3,6 +3,7 @@
 
 #include "agent.pb-c.h"
 #include "guest/agent/plan_check.h"
+#include "shared/base/streams.h"
 #include "shared/base/text.h"
 
 #include <errno.h>
@@ -67,29 +68,28 @@ static int check_signal(const ProtobufCMessage *message, struct err *err) {
     return check_ids(request->container, request->process, err);
 }
 
-static int check_output(uint32_t stream, struct err *err) {
-    return stream == 1 || stream == 2 ? 0 : err_set(err, EINVAL, "there is no output stream %u", stream);
+static int check_stream_number(uint32_t stream, struct err *err) {
+    return stream < STREAMS_MAX ? 0 : err_set(err, EINVAL, "there is no stream %u", stream);
 }
 
-static int check_close_output(const ProtobufCMessage *message, struct err *err) {
-    const Minka__Agent__V1__CloseOutputRequest *request = (const void *)message;
-    int r = check_output(request->stream, err);
+static int check_stream(const ProtobufCMessage *message, struct err *err) {
+    const Minka__Agent__V1__StreamRequest *request = (const void *)message;
+    int r = check_stream_number(request->stream, err);
     return r < 0 ? r : check_ids(request->container, request->process, err);
 }
 
 static int check_read(const ProtobufCMessage *message, struct err *err) {
     const Minka__Agent__V1__ReadRequest *request = (const void *)message;
-    int r = check_output(request->stream, err);
-    if (r < 0)
-        return r;
     if (request->max == 0 || request->max > REQUEST_READ_MAX)
         return err_set(err, EINVAL, "a read is of 1 to %d bytes, not %u", REQUEST_READ_MAX, request->max);
-    return check_ids(request->container, request->process, err);
+    int r = check_stream_number(request->stream, err);
+    return r < 0 ? r : check_ids(request->container, request->process, err);
 }
 
 static int check_write(const ProtobufCMessage *message, struct err *err) {
     const Minka__Agent__V1__WriteRequest *request = (const void *)message;
-    return check_ids(request->container, request->process, err);
+    int r = check_stream_number(request->stream, err);
+    return r < 0 ? r : check_ids(request->container, request->process, err);
 }
 
 static int check_resize(const ProtobufCMessage *message, struct err *err) {
@@ -126,7 +126,7 @@ static const struct {
     [REQUEST_WAIT_PROCESS] = {&minka__agent__v1__process_request__descriptor, check_process},
     [REQUEST_READ_OUTPUT] = {&minka__agent__v1__read_request__descriptor, check_read},
     [REQUEST_WRITE_INPUT] = {&minka__agent__v1__write_request__descriptor, check_write},
-    [REQUEST_CLOSE_INPUT] = {&minka__agent__v1__process_request__descriptor, check_process},
+    [REQUEST_CLOSE_INPUT] = {&minka__agent__v1__stream_request__descriptor, check_stream},
     [REQUEST_RESIZE_TERMINAL] = {&minka__agent__v1__resize_request__descriptor, check_resize},
     [REQUEST_PAUSE_CONTAINER] = {&minka__agent__v1__container_request__descriptor, check_container},
     [REQUEST_RESUME_CONTAINER] = {&minka__agent__v1__container_request__descriptor, check_container},
@@ -136,7 +136,7 @@ static const struct {
     [REQUEST_NEXT_EVENT] = {&minka__agent__v1__empty__descriptor, check_nothing},
     [REQUEST_DELETE_CONTAINER] = {&minka__agent__v1__container_request__descriptor, check_container},
     [REQUEST_SHUTDOWN] = {&minka__agent__v1__empty__descriptor, check_nothing},
-    [REQUEST_CLOSE_OUTPUT] = {&minka__agent__v1__close_output_request__descriptor, check_close_output},
+    [REQUEST_CLOSE_OUTPUT] = {&minka__agent__v1__stream_request__descriptor, check_stream},
 };
 
 int request_read(enum request_kind kind, const uint8_t *payload, size_t length, ProtobufCMessage **ret,

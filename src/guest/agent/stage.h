@@ -35,6 +35,7 @@ struct stage {
     pid_t init_pid; /* of the container, for an exec */
     const struct launch_sandbox *sandbox;
 
+    const int *streams;    /* the process's ends by number, -EBADF where it gets none; in place after stage 1 */
     int report;            /* to the agent */
     int sync;              /* stage 2: reads one byte when stage 1 has done its part for it */
     bool user_namespace;   /* the process lives in one */
@@ -48,7 +49,7 @@ struct stage {
 };
 
 /* Both stages. code 0 stands for success. */
-_Noreturn void stage1_run(struct stage *stage, int stdin_fd, int stdout_fd, int stderr_fd);
+_Noreturn void stage1_run(struct stage *stage);
 _Noreturn void stage2_run(struct stage *stage);
 
 /* 0 or -errno. */

@@ -16,8 +16,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-enum { REPORT_FD = 3 };
-
 int stage_report(int report, enum launch_report_kind kind, pid_t pid, int fd) {
     struct launch_report message = {.kind = kind, .pid = pid};
     if (fd >= 0)
@@ -37,32 +35,36 @@ void stage_report_failure(int report, const struct err *err) {
         ;
 }
 
-/* A descriptor of the agent's that stayed open here would keep somebody's pipe from ending. */
-static int arrange_descriptors(struct stage *stage, const int streams[3], struct err *err) {
-    _cleanup_close_ int null = -EBADF;
-    for (int fd = 0; fd <= 2; fd++) {
-        int from = streams[fd];
-        if (from < 0) {
-            if (null < 0)
-                null = open("/dev/null", O_RDWR | O_CLOEXEC);
-            from = null;
-        }
-        if (from < 0 || dup2(from, fd) < 0)
-            return err_errno(err, "cannot arrange the standard streams");
+/*
+ * Each stream under its number, the report behind them, nothing else: a descriptor of the agent's that stayed open here
+ * would keep somebody's pipe from ending. All go above the numbers first, where none is in another's place.
+ */
+static int arrange_descriptors(struct stage *stage, struct err *err) {
+    int count = (int)stage->process->streams.len;
+    _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int moved[STREAMS_MAX];
+    for (int i = 0; i < count; i++) {
+        moved[i] = fcntl(stage->streams[i] >= 0 ? stage->streams[i] : null, F_DUPFD_CLOEXEC, count + 1);
+        if (moved[i] < 0)
+            return err_errno(err, "cannot arrange the streams");
     }
-    if (stage->report != REPORT_FD && dup3(stage->report, REPORT_FD, O_CLOEXEC) < 0)
+    int report = fcntl(stage->report, F_DUPFD_CLOEXEC, count + 1);
+    if (report < 0 || dup3(report, count, O_CLOEXEC) < 0)
         return err_errno(err, "cannot arrange descriptors");
-    stage->report = REPORT_FD;
-    (void)take_fd(&null);
-    if (syscall(SYS_close_range, REPORT_FD + 1, ~0u, 0) < 0)
+    stage->report = count;
+    for (int i = 0; i < count; i++)
+        if (dup2(moved[i], i) < 0)
+            return err_errno(err, "cannot arrange the streams");
+    (void)take_fd(&null); /* its number is another's now, or closed next */
+    if (syscall(SYS_close_range, count + 1, ~0u, 0) < 0)
         return err_errno(err, "cannot close the agent's descriptors");
     return 0;
 }
 
 /* So that the user can open them anew through /proc/self/fd, as /dev/stdout in the container does. */
 static int own_streams(const plan_process *process, uint32_t uid, struct err *err) {
-    for (int fd = 0; !process->terminal && uid && fd <= 2; fd++)
-        if (uid == UINT32_MAX || fchown(fd, uid, (gid_t)-1) < 0)
+    for (size_t i = process->terminal ? STREAMS_STANDARD : 0; uid && i < process->streams.len; i++)
+        if (uid == UINT32_MAX || fchown((int)i, uid, (gid_t)-1) < 0)
             return err_set(err, EINVAL, "cannot give the standard streams to user %u", process->uid);
     return 0;
 }
@@ -139,14 +141,14 @@ static int start_stage2(struct stage *stage, uint64_t flags, struct cgroup_place
     return r;
 }
 
-static int run_container(struct stage *stage, const int streams[3], struct err *err) {
+static int run_container(struct stage *stage, struct err *err) {
     const plan_container *container = stage->container;
     uint64_t flags;
     int r = namespaces_clone_flags(container, &flags, err);
     if (r == 0)
         r = namespaces_join_sandbox(container, stage->sandbox, err);
     if (r == 0)
-        r = arrange_descriptors(stage, streams, err);
+        r = arrange_descriptors(stage, err);
     if (r == 0)
         r = prepare(stage, err);
     if (r < 0)
@@ -168,8 +170,8 @@ static int run_container(struct stage *stage, const int streams[3], struct err *
     return r < 0 ? r : start_stage2(stage, flags, &cgroup, err);
 }
 
-static int run_exec(struct stage *stage, const int streams[3], struct err *err) {
-    int r = arrange_descriptors(stage, streams, err);
+static int run_exec(struct stage *stage, struct err *err) {
+    int r = arrange_descriptors(stage, err);
     if (r == 0)
         r = prepare(stage, err);
     if (r < 0)
@@ -184,8 +186,7 @@ static int run_exec(struct stage *stage, const int streams[3], struct err *err) 
     return r < 0 ? r : start_stage2(stage, 0, &cgroup, err);
 }
 
-void stage1_run(struct stage *stage, int stdin_fd, int stdout_fd, int stderr_fd) {
-    const int streams[3] = {stdin_fd, stdout_fd, stderr_fd};
+void stage1_run(struct stage *stage) {
     struct err err = {0};
     (void)signals_reset(); /* the agent blocks signals and ignores some; the process starts with none of that */
     (void)umask(0);
@@ -193,7 +194,7 @@ void stage1_run(struct stage *stage, int stdin_fd, int stdout_fd, int stderr_fd)
      * ends that. proc_pid(5), PR_SET_DUMPABLE(2const). */
     int r = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? err_errno(&err, "cannot become undumpable") : 0;
     if (r == 0)
-        r = stage->container ? run_container(stage, streams, &err) : run_exec(stage, streams, &err);
+        r = stage->container ? run_container(stage, &err) : run_exec(stage, &err);
     if (r < 0)
         stage_report_failure(stage->report, &err);
     _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);

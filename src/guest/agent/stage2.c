@@ -205,8 +205,8 @@ static int execute(struct stage *stage, struct err *err) {
     char **args = arguments(stage->process);
     if (!args)
         return err_set(err, ENOMEM, "out of memory");
-    /* Everything is close-on-exec already; a second lock on the door, which also costs nothing. */
-    if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+    /* Everything but the streams is close-on-exec already; a second lock on the door, which also costs nothing. */
+    if (syscall(SYS_close_range, stage->process->streams.len, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
         return err_errno(err, "cannot mark descriptors");
     int r = stage->process->no_new_privileges ? seccomp_load(stage->process, err) : 0;
     if (r == 0 && stage->container)

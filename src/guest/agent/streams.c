@@ -6,8 +6,10 @@
 #include "shared/base/fd.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -32,8 +34,14 @@ void output_open(struct output *output, struct loop *loop, int fd) {
     if (fd < 0)
         return;
     (void)fd_set_nonblock(fd, 1);
-    /* Fewer switches between guest and host for bulk output. Fails for a terminal, and beyond pipe-max-size. */
+    /* Fewer switches between guest and host for bulk output. Fails for others than pipes, and beyond pipe-max-size. */
     (void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
+}
+
+/* Of a socket whose other end is shut down for writing only, poll(2) does not say this. */
+static bool has_hung_up(int fd) {
+    struct pollfd p = {.fd = fd};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
 }
 
 static void output_reply(struct output *output, size_t length, bool eof, bool drained) {
@@ -43,8 +51,10 @@ static void output_reply(struct output *output, size_t length, bool eof, bool dr
     output->gathering = loop_source_free(output->gathering);
     if (length > 0)
         output->answered_msec = monotonic_msec();
-    if (eof)
+    if (eof) {
+        output->hung_up = output->fd >= 0 && has_hung_up(output->fd);
         close_fd(&output->fd);
+    }
     fn(output->data, scratch, length, eof, drained); /* may free output */
 }
 
@@ -121,12 +131,25 @@ void output_close(struct output *output) {
         output_reply(output, 0, true, false);
 }
 
-void input_open(struct input *input, struct loop *loop, int fd, bool terminal) {
-    *input = (struct input){.loop = loop, .fd = fd, .terminal = terminal};
+void output_refuse(struct output *output) {
+    if (output->fd >= 0)
+        (void)shutdown(output->fd, SHUT_RD); /* ENOTSOCK for a pipe */
+    output_close(output);
+}
+
+void input_open(struct input *input, struct loop *loop, int fd, enum stream_kind kind) {
+    *input = (struct input){.loop = loop, .fd = fd, .kind = kind};
     if (fd < 0)
         return;
     (void)fd_set_nonblock(fd, 1);
     (void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
+}
+
+/* A socket stays open for the other way, by output's descriptor: closing this one would not be an end. */
+static void input_end(struct input *input) {
+    if (input->fd >= 0 && input->kind == STREAM_SOCKET)
+        (void)shutdown(input->fd, SHUT_WR);
+    close_fd(&input->fd);
 }
 
 static void input_reply(struct input *input, int code) {
@@ -134,8 +157,10 @@ static void input_reply(struct input *input, int code) {
     input->fn = NULL;
     input->source = loop_source_free(input->source);
     buf_done(&input->waiting);
-    if (code != 0 || input->close_after)
+    if (code != 0)
         close_fd(&input->fd);
+    else if (input->close_after)
+        input_end(input);
     fn(input->data, code); /* may free input */
 }
 
@@ -181,11 +206,11 @@ int input_write(struct input *input, const void *bytes, size_t length, input_fn 
 }
 
 void input_finish(struct input *input) {
-    if (input->terminal)
+    if (input->kind == STREAM_TERMINAL)
         return;
     input->close_after = true;
     if (!input->fn)
-        close_fd(&input->fd);
+        input_end(input);
 }
 
 void input_close(struct input *input) {

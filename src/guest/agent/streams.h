@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's ends of a process's standard streams: non-blocking pipes, or the
+ * The agent's ends of a process's streams: non-blocking pipes, sockets of a pair, or the
  * master of its pseudo-terminal. The host pulls output and pushes input one call at a
  * time, so that a slow reader on the host fills the pipe and blocks only its own
  * process, and nothing is buffered here.
@@ -12,6 +12,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/loop.h"
+#include "shared/base/streams.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +26,7 @@ struct output {
     struct loop *loop;
     int fd; /* -EBADF once at end of file */
     bool ended;
+    bool hung_up; /* at the end of file: a socket whose other end is closed for both ways */
     size_t max;
     output_fn *fn; /* not NULL while a read is pending */
     void *data;
@@ -43,8 +45,11 @@ int output_read(struct output *output, size_t max, output_fn *fn, void *data);
 /* The process has ended: whoever still holds the other end cannot keep a read waiting. */
 void output_end(struct output *output);
 
-/* Answers a pending read with eof, closes. */
+/* Answers a pending read with eof, closes. Who writes to a pipe then gets EPIPE. */
 void output_close(struct output *output);
+
+/* Nobody on the host reads any more: the same, also for who writes to a socket that is open for the other way. */
+void output_refuse(struct output *output);
 
 /* code: 0, or a positive errno (EPIPE: nobody reads any more). */
 typedef void input_fn(void *data, int code);
@@ -52,7 +57,7 @@ typedef void input_fn(void *data, int code);
 struct input {
     struct loop *loop;
     int fd; /* -EBADF once closed */
-    bool terminal;
+    enum stream_kind kind;
     bool close_after; /* CloseInput came while bytes were waiting */
     struct buf waiting;
     size_t written;
@@ -61,7 +66,7 @@ struct input {
     struct loop_source *source;
 };
 
-void input_open(struct input *input, struct loop *loop, int fd, bool terminal);
+void input_open(struct input *input, struct loop *loop, int fd, enum stream_kind kind);
 
 /* Bytes are copied. fn is called once, when all of them have been taken. -EBUSY while a write is pending, -ENOMEM. */
 int input_write(struct input *input, const void *bytes, size_t length, input_fn *fn, void *data);

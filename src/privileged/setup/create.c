@@ -65,7 +65,7 @@ static struct sandbox *sandbox_new(const struct setup_context *context, const st
     s->dir = -EBADF;
     for_each_descriptor(s, mark_closed);
     for_each_process(s, mark_closed);
-    stdio_init(&s->stdio);
+    streams_init(&s->streams);
     return s;
 }
 
@@ -84,7 +84,7 @@ static void sandbox_free(struct sandbox **sandbox) {
     if (!s->keep_signals)
         interrupt_end();
     setup_machine_done(&s->machine);
-    stdio_done(&s->stdio);
+    streams_done(&s->streams);
     if (s->mounts)
         host_mounts_free(s);
     free(s->rootfs);
@@ -174,8 +174,6 @@ static unsigned monitor_deadline(const struct sandbox *s) {
 static int ask_monitor(struct sandbox *s, enum control_op op, const int *fds, size_t n_fds, struct err *err) {
     struct control_request request = {.op = op};
     (void)snprintf(request.container, sizeof request.container, "%s", s->request->id);
-    if ((op == CONTROL_CREATE) && s->stdio.terminal)
-        request.flags = CONTROL_TERMINAL;
     return setup_send(s->setup, &request, fds, n_fds, err);
 }
 
@@ -221,12 +219,11 @@ static int wait_for_guest(struct sandbox *s, struct err *err) {
 
 /* ---- the container ---- */
 
-static int make_stdio(struct sandbox *s, struct err *err) {
+static int open_streams(struct sandbox *s, struct err *err) {
     const struct oci_process *process = &s->spec->process;
-    int r = stdio_prepare(&s->stdio, process->terminal, s->request->stdio, process->console_rows,
-                          process->console_columns, err);
+    int r = streams_open(&s->streams, &s->request->streams, process->console_rows, process->console_columns, err);
     if (r >= 0 && process->terminal && s->request->console_socket >= 0)
-        r = stdio_send_master(&s->stdio, s->request->console_socket, err);
+        r = streams_send_master(&s->streams, s->request->console_socket, err);
     return r;
 }
 
@@ -246,12 +243,11 @@ static int run_hooks(struct sandbox *s, struct err *err) {
 }
 
 static int make_container(struct sandbox *s, struct err *err) {
-    int fds[] = {[CONTROL_FD_PLAN] = s->plan,
-                 [CONTROL_FD_STANDIN] = s->monitor_standin,
-                 [CONTROL_FD_STDIN] = s->stdio.fds[0],
-                 [CONTROL_FD_STDOUT] = s->stdio.fds[1],
-                 [CONTROL_FD_STDERR] = s->stdio.fds[2]};
-    int r = ask_monitor(s, CONTROL_CREATE, fds, s->stdio.terminal ? CONTROL_FD_STDIN + 1 : ARRAY_SIZE(fds), err);
+    struct control_request request = {.op = CONTROL_CREATE};
+    int fds[CONTROL_FDS_MAX] = {[CONTROL_FD_PLAN] = s->plan, [CONTROL_FD_STANDIN] = s->monitor_standin};
+    (void)snprintf(request.container, sizeof request.container, "%s", s->request->id);
+    size_t n_fds = streams_request(&s->streams, &request, fds);
+    int r = setup_send(s->setup, &request, fds, n_fds, err);
     return r < 0 ? r : hear_monitor(s, CONTROL_CREATE, err);
 }
 
@@ -288,7 +284,7 @@ static const struct step {
     {"empty", empty},
     {"prove", prove},
     {"boot", boot},
-    {"stdio", make_stdio},
+    {"streams", open_streams},
     {"stand-in", spawn_standin},
     {"prove stand-in", prove_standin},
     {"hooks", run_hooks},
@@ -324,7 +320,7 @@ int setup_create(const struct setup_context *context, const struct setup_request
     *ret = (struct setup_result){
         .standin = s->standin.pid,
         .standin_pidfd = take_fd(&s->standin.pidfd),
-        .terminal_master = request->foreground_terminal ? take_fd(&s->stdio.master) : -EBADF,
+        .terminal_master = request->foreground_terminal ? take_fd(&s->streams.master) : -EBADF,
     };
     return 0;
 }

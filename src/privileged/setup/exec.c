@@ -20,7 +20,7 @@ struct attempt {
     const struct state *state;
     int dir;
     int plan, monitor_pidfd, net_namespace, standin_socket, monitor_standin;
-    struct stdio stdio;
+    struct streams streams;
     struct process standin;
     bool keep_signals; /* it runs, and its creator wants them */
     struct undo undo;
@@ -37,15 +37,18 @@ static void attempt_done(struct attempt *a) {
     close_fd(&a->standin_socket);
     close_fd(&a->monitor_standin);
     close_fd(&a->standin.pidfd);
-    stdio_done(&a->stdio);
+    streams_done(&a->streams);
 }
 
 static int make_plan(struct attempt *a, struct err *err) {
     _cleanup_oci_spec_ struct oci_spec *spec = NULL;
     _cleanup_buf_ struct buf plan = {0};
-    int r = state_load_spec(a->dir, &spec, err);
+    int r = streams_look(&a->streams, a->request->process->terminal, &a->request->streams, err);
+    const struct plan_streams streams = {a->streams.kinds, a->streams.count};
     if (r >= 0)
-        r = plan_exec(spec, a->request->process, a->state->id, a->request->process_id, &plan, err);
+        r = state_load_spec(a->dir, &spec, err);
+    if (r >= 0)
+        r = plan_exec(spec, a->request->process, &streams, a->state->id, a->request->process_id, &plan, err);
     if (r < 0)
         return r;
     a->plan = memfd_of("minka-plan", plan.data, plan.length);
@@ -64,12 +67,11 @@ static int find_sandbox(struct attempt *a, struct err *err) {
     return 0;
 }
 
-static int make_stdio(struct attempt *a, struct err *err) {
+static int open_streams(struct attempt *a, struct err *err) {
     const struct oci_process *process = a->request->process;
-    int r = stdio_prepare(&a->stdio, process->terminal, a->request->stdio, process->console_rows,
-                          process->console_columns, err);
+    int r = streams_open(&a->streams, &a->request->streams, process->console_rows, process->console_columns, err);
     if (r >= 0 && process->terminal && a->request->console_socket >= 0)
-        r = stdio_send_master(&a->stdio, a->request->console_socket, err);
+        r = streams_send_master(&a->streams, a->request->console_socket, err);
     return r;
 }
 
@@ -89,7 +91,7 @@ static int spawn(struct attempt *a, struct err *err) {
         .uid = a->state->uids[UID_STANDIN],
         .monitor_pidfd = a->monitor_pidfd,
         .socket = a->standin_socket,
-        .terminal = a->stdio.terminal ? a->stdio.fds[0] : -EBADF,
+        .terminal = streams_have_terminal(&a->streams) ? a->streams.fds[0] : -EBADF,
         .net_namespace = a->net_namespace,
         .cgroup = a->state->cgroup,
     };
@@ -102,24 +104,20 @@ static int spawn(struct attempt *a, struct err *err) {
 }
 
 static int execute(struct attempt *a, struct err *err) {
-    struct control_request request = {.op = CONTROL_EXEC, .flags = a->stdio.terminal ? CONTROL_TERMINAL : 0};
+    struct control_request request = {.op = CONTROL_EXEC};
     struct control_reply reply;
     (void)snprintf(request.container, sizeof request.container, "%s", a->state->id);
     (void)snprintf(request.process, sizeof request.process, "%s", a->request->process_id);
-    int fds[] = {[CONTROL_FD_PLAN] = a->plan,
-                 [CONTROL_FD_STANDIN] = a->monitor_standin,
-                 [CONTROL_FD_STDIN] = a->stdio.fds[0],
-                 [CONTROL_FD_STDOUT] = a->stdio.fds[1],
-                 [CONTROL_FD_STDERR] = a->stdio.fds[2]};
-    return setup_call(a->dir, &request, fds, a->stdio.terminal ? CONTROL_FD_STDIN + 1 : ARRAY_SIZE(fds),
-                      EXEC_DEADLINE_SEC, &reply, NULL, err);
+    int fds[CONTROL_FDS_MAX] = {[CONTROL_FD_PLAN] = a->plan, [CONTROL_FD_STANDIN] = a->monitor_standin};
+    size_t n_fds = streams_request(&a->streams, &request, fds);
+    return setup_call(a->dir, &request, fds, n_fds, EXEC_DEADLINE_SEC, &reply, NULL, err);
 }
 
 static const struct step {
     const char *name;
     int (*run)(struct attempt *a, struct err *err);
 } steps[] = {
-    {"plan", make_plan}, {"find sandbox", find_sandbox}, {"stdio", make_stdio},
+    {"plan", make_plan}, {"find sandbox", find_sandbox}, {"streams", open_streams},
     {"stand-in", spawn}, {"execute", execute},
 };
 
@@ -137,7 +135,7 @@ int setup_exec(const struct setup_context *context, int dir, const struct state 
         .monitor_standin = -EBADF,
         .standin = {.pidfd = -EBADF},
     };
-    stdio_init(&a.stdio);
+    streams_init(&a.streams);
     if (request->keep_signals)
         interrupt_begin();
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -154,7 +152,7 @@ int setup_exec(const struct setup_context *context, int dir, const struct state 
     *ret = (struct setup_result){
         .standin = a.standin.pid,
         .standin_pidfd = take_fd(&a.standin.pidfd),
-        .terminal_master = request->foreground_terminal ? take_fd(&a.stdio.master) : -EBADF,
+        .terminal_master = request->foreground_terminal ? take_fd(&a.streams.master) : -EBADF,
     };
     return 0;
 }

@@ -21,11 +21,12 @@ struct process {
     struct confine_plan plan; /* what it was started with, for the proof */
 };
 
-/* The standard descriptors that the monitor gets for one process, and what the caller keeps. */
-struct stdio {
-    int fds[3]; /* opened anew where possible, see stdio.c; with a terminal [0] is the slave and the only one */
-    int master; /* of the pty */
-    bool terminal;
+/* The descriptors that the monitor gets for one process, by their numbers there, and what the caller keeps. */
+struct streams {
+    uint8_t kinds[STREAMS_MAX]; /* enum stream_kind */
+    size_t count;
+    int fds[STREAMS_MAX]; /* opened anew where possible, see streams.c; of STREAM_TERMINAL the pty's slave */
+    int master;           /* of the pty */
 };
 
 /* Everything that `create` acquires. */
@@ -61,7 +62,7 @@ struct sandbox {
     int share_listen, share_stderr;                                      /* the file server's */
     int standin_socket, monitor_standin;
     int net_namespace; /* of the container, if the spec names one */
-    struct stdio stdio;
+    struct streams streams;
 
     struct process monitor, vmm, file_server, standin;
     char **vmm_argv, **vmm_files, **server_files, **server_strings;
@@ -144,13 +145,23 @@ int open_program(const struct setup_context *context, const char *name, int *ret
 int open_null(int *ret, struct err *err);
 void limit(struct confine_plan *plan, int resource, rlim_t value);
 
-/* ---- stdio.c ---- */
-void stdio_init(struct stdio *stdio);
-void stdio_done(struct stdio *stdio);
-/* fds: the caller's, -EBADF for nothing. rows, columns: 0 unknown. */
-int stdio_prepare(struct stdio *stdio, bool terminal, const int fds[3], unsigned rows, unsigned columns,
-                  struct err *err);
-int stdio_send_master(const struct stdio *stdio, int console_socket, struct err *err);
+/* ---- streams.c ---- */
+struct control_request;
+void streams_init(struct streams *streams);
+void streams_done(struct streams *streams);
+/* What kinds they are, before anything is made; refuses what cannot be relayed. */
+int streams_look(struct streams *streams, bool terminal, const struct setup_streams *given, struct err *err);
+/* rows, columns: 0 unknown. */
+int streams_open(struct streams *streams, const struct setup_streams *given, unsigned rows, unsigned columns,
+                 struct err *err);
+bool streams_have_terminal(const struct streams *streams);
+/* Into a CREATE or EXEC; fds has room for CONTROL_FDS_MAX, and the number in use is returned. */
+size_t streams_request(const struct streams *streams, struct control_request *request, int *fds);
+int streams_send_master(const struct streams *streams, int console_socket, struct err *err);
+
+/* ---- relayable.c ---- */
+/* What kind of stream the caller's descriptor becomes; number is for the sentence that refuses it. */
+int relayable(int fd, int number, enum stream_kind *ret, struct err *err);
 
 /* ---- ends.c: ending processes ---- */
 /*

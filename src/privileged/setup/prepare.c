@@ -156,6 +156,7 @@ static int make_plan(struct sandbox *s, struct err *err) {
         .disk_serial = s->disk_type ? DISK_SERIAL : NULL,
         .disk_type = s->disk_type,
         .mounts = s->mounts,
+        .streams = {s->streams.kinds, s->streams.count},
     };
     _cleanup_buf_ struct buf plan = {0};
     r = plan_container(s->spec, &host, &plan, err);
@@ -179,6 +180,8 @@ int sandbox_prepare(struct sandbox *s, struct err *err) {
     if (!s->spec->has_process)
         return err_set(err, EINVAL, "config.json has no process");
     int r = sandbox_check_cgroup(s, err);
+    if (r >= 0)
+        r = streams_look(&s->streams, s->spec->process.terminal, &s->request->streams, err);
     if (r >= 0)
         r = s->request->image ? find_image(s, err) : find_directory(s, err);
     if (r >= 0)

@@ -14,6 +14,7 @@
 #include "facts/config/config.h"
 #include "privileged/state/state.h"
 #include "shared/base/err.h"
+#include "shared/base/streams.h"
 
 #include <stdbool.h>
 
@@ -30,6 +31,15 @@ struct setup_context {
     void *note_data;
     void (*warn)(void *data, const char *sentence); /* what the user should know though it works; NULL none */
     void *warn_data;
+};
+
+/*
+ * The caller's descriptors that become a process's, by their numbers there: standard input, output, error, -EBADF for
+ * /dev/null, and then those of --preserve-fds. They stay the caller's.
+ */
+struct setup_streams {
+    int fds[STREAMS_MAX];
+    size_t count; /* at least 3 */
 };
 
 /* A bundle, read and checked once. */
@@ -49,7 +59,7 @@ struct setup_request {
     const char *image;        /* --image: a file used as the root file system, NULL none */
     int console_socket;       /* connected socket that gets the pty's master, -EBADF none */
     bool foreground_terminal; /* run -t: the caller relays; *ret_master is the pty's master */
-    int stdio[3];             /* the container's; -EBADF: /dev/null */
+    struct setup_streams streams;
     /*
      * On success SIGHUP, SIGINT, SIGQUIT and SIGTERM stay blocked, unless they were ignored, so that there is no moment
      * in which they end the caller alone and leave the container. While setup_start() waits they make it fail.
@@ -80,7 +90,7 @@ struct setup_exec {
     const char *process_id;
     int console_socket;
     bool foreground_terminal;
-    int stdio[3];
+    struct setup_streams streams;
     bool keep_signals; /* as for create; without it they are left alone */
 };
 int setup_exec(const struct setup_context *context, int dir, const struct state *state,

@@ -52,7 +52,7 @@ enum {
     FD_VMM_STDERR,
     FD_SHARE_STDERR,
     FD_LOG,
-    MONITOR_FILES = 4096, /* five descriptors for every exec, and what connects */
+    MONITOR_FILES = 8192, /* CONTAINER_STREAMS_MAX twice, a socket for every exec, and what connects */
     ARGUMENT_SIZE = 32,
 };
 

@@ -55,7 +55,7 @@ int spawn_standin(struct sandbox *s, struct err *err) {
         .uid = s->state->uids[UID_STANDIN],
         .monitor_pidfd = s->monitor.pidfd,
         .socket = s->standin_socket,
-        .terminal = s->stdio.terminal ? s->stdio.fds[0] : -EBADF,
+        .terminal = streams_have_terminal(&s->streams) ? s->streams.fds[0] : -EBADF,
         .net_namespace = s->net_namespace,
         .cgroup = s->cgroup,
     };

@@ -94,11 +94,11 @@ static int execute(struct cli *cli, const struct container *c, const struct exec
         .process_id = process_id,
         .console_socket = console,
         .foreground_terminal = process->terminal && !o->console_socket,
-        .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+        .streams = {{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}, STREAMS_STANDARD},
         .keep_signals = !o->detach,
     };
     if (!o->detach)
-        memcpy(request.stdio, relay->container, sizeof request.stdio);
+        memcpy(request.streams.fds, relay->container, sizeof relay->container);
     return setup_exec(&context, c->dir, c->state, &request, ret, err);
 }
 

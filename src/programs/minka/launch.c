@@ -61,11 +61,11 @@ int launch_container(struct cli *cli, const char *id, const struct launch_option
         .image = image,
         .console_socket = console,
         .foreground_terminal = foreground && terminal && !options->console_socket,
-        .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+        .streams = {{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}, STREAMS_STANDARD},
         .keep_signals = relay,
     };
     if (foreground)
-        memcpy(request.stdio, relay->container, sizeof request.stdio);
+        memcpy(request.streams.fds, relay->container, sizeof relay->container);
     r = setup_create(&context, &request, ret, err);
     if (r < 0 || !options->pid_file)
         return r;

@@ -180,7 +180,7 @@ int memfd_of(const char *name, const void *data, size_t length) {
     return take_fd(&fd);
 }
 
-enum { MAX_FDS_PER_MESSAGE = 32 };
+enum { MAX_FDS_PER_MESSAGE = 64 };
 
 int send_with_fds(int sock, const void *data, size_t length, const int *fds, size_t n_fds) {
     if (n_fds > MAX_FDS_PER_MESSAGE)

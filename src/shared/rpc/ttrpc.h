@@ -20,7 +20,7 @@
 enum {
     TTRPC_HEADER_SIZE = 10,
     TTRPC_MESSAGE_MAX = 4 << 20,
-    TTRPC_CALLS_MAX = 1024,
+    TTRPC_CALLS_MAX = 8192,
     TTRPC_QUEUE_MAX = 16 << 20, /* bytes waiting to be written; more is -ENOBUFS */
 };
 

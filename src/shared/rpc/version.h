@@ -2,7 +2,7 @@
 /* What host and guest image must agree on. Raise AGENT_PROTOCOL with every incompatible change of the .proto files. */
 #pragma once
 
-enum { AGENT_PROTOCOL = 1 };
+enum { AGENT_PROTOCOL = 2 };
 
 /* The virtio-serial port of the agent channel. */
 #define AGENT_PORT_NAME "minka.agent.0"

@@ -4,7 +4,11 @@
 
 #include <string.h>
 
-enum { PROCESSES_MAX = 512 }; /* per container; each holds a handful of descriptors */
+enum {
+    PROCESSES_MAX = 512,
+    /* Of all of them. Two open calls and two descriptors each at most: TTRPC_CALLS_MAX and MONITOR_FILES have room. */
+    CONTAINER_STREAMS_MAX = 3072,
+};
 
 struct container *container_find(struct monitor *m, const char *id) {
     for (struct container *c = m->containers; c; c = c->next)
@@ -76,45 +80,75 @@ static void on_violated(void *data, const struct err *why) {
     monitor_fail(c->monitor, why);
 }
 
-static size_t count(const struct process *p) {
-    size_t n = 0;
-    for (; p; p = p->next)
-        n++;
-    return n;
+/* What a request brought, by number. */
+struct received {
+    int standin;
+    int fds[STREAMS_MAX];
+};
+
+static void received_done(struct received *received) {
+    close_fd(&received->standin);
+    for (size_t i = 0; i < STREAMS_MAX; i++)
+        close_fd(&received->fds[i]);
+}
+
+static bool take_descriptors(struct call *call, struct received *ret) {
+    const struct control_request *request = call_request(call);
+    ret->standin = call_take_fd(call, CONTROL_FD_STANDIN);
+    bool complete = ret->standin >= 0;
+    size_t position = CONTROL_FD_STREAMS;
+    for (size_t i = 0; i < STREAMS_MAX; i++) {
+        bool expected = i < request->n_streams && request->streams[i] != STREAM_NONE;
+        ret->fds[i] = expected ? call_take_fd(call, position++) : -EBADF;
+        complete = complete && (ret->fds[i] >= 0 || !expected);
+    }
+    return complete;
+}
+
+static int check_room(const struct container *c, const char *id, size_t more, struct err *err) {
+    size_t processes = 0, streams = more;
+    for (const struct process *p = c->processes; p; p = p->next) {
+        if (strcmp(p->id, id) == 0)
+            return err_set(err, EEXIST, "container %s already has a process %s", c->id, id);
+        processes++;
+        streams += p->n_streams;
+    }
+    if (processes >= PROCESSES_MAX)
+        return err_set(err, EAGAIN, "container %s already has %d processes started by exec", c->id, PROCESSES_MAX);
+    if (streams > CONTAINER_STREAMS_MAX)
+        return err_set(err, EAGAIN, "the processes started by exec in container %s have %d descriptors already", c->id,
+                       CONTAINER_STREAMS_MAX);
+    return 0;
 }
 
 int container_add_process(struct container *c, struct call *call, struct process **ret, struct err *err) {
     const struct control_request *request = call_request(call);
     const char *id = request->op == CONTROL_EXEC ? request->process : "";
-    bool terminal = request->flags & CONTROL_TERMINAL;
-    _cleanup_close_ int standin = call_take_fd(call, CONTROL_FD_STANDIN);
-    _cleanup_close_ int in = call_take_fd(call, CONTROL_FD_STDIN);
-    _cleanup_close_ int out = call_take_fd(call, CONTROL_FD_STDOUT);
-    _cleanup_close_ int error = call_take_fd(call, CONTROL_FD_STDERR);
-    if (container_process(c, id))
-        return err_set(err, EEXIST, "container %s already has a process %s", c->id, id);
-    if (count(c->processes) >= PROCESSES_MAX)
-        return err_set(err, EAGAIN, "container %s already has %d processes started by exec", c->id, PROCESSES_MAX);
-    if (standin < 0 || in < 0 || (terminal ? out >= 0 : out < 0 || error < 0))
+    _cleanup_(received_done) struct received received;
+    bool complete = take_descriptors(call, &received);
+    int r = check_room(c, id, request->n_streams, err);
+    if (r < 0)
+        return r;
+    if (!complete)
         return err_set(err, EBADRQC, "the request does not bring the descriptors that it needs");
     struct process_config config = {.loop = c->monitor->loop,
                                     .agent = c->monitor->agent,
                                     .container = c->id,
                                     .id = id,
-                                    .terminal = terminal,
-                                    .standin = standin,
-                                    .stdio = {in, out, error},
+                                    .standin = received.standin,
+                                    .kinds = request->streams,
+                                    .fds = received.fds,
+                                    .n_streams = request->n_streams,
                                     .gone = on_gone,
                                     .violated = on_violated,
                                     .data = c};
     struct process *p;
-    int r = process_new(&config, &p, err);
+    r = process_new(&config, &p, err);
     if (r < 0)
         return r;
-    (void)take_fd(&standin); /* all four are p's now */
-    (void)take_fd(&in);
-    (void)take_fd(&out);
-    (void)take_fd(&error);
+    (void)take_fd(&received.standin); /* all are p's now */
+    for (size_t i = 0; i < STREAMS_MAX; i++)
+        (void)take_fd(&received.fds[i]);
     p->next = c->processes;
     c->processes = p;
     *ret = p;

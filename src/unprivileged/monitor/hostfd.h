@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stdio descriptor of the host, whose open file description other processes share: O_NONBLOCK is never changed on
- * it (a shell that had it as its terminal would see it), and still no read or write may block the monitor.
+ * A descriptor of the host that a stream is relayed to, whose open file description other processes share: O_NONBLOCK
+ * is never changed on it (a shell that had it as its terminal would see it), and still no read or write may block the
+ * monitor.
  */
 #pragma once
 

@@ -4,8 +4,8 @@
 
 static void on_readable(void *data, uint32_t events);
 
-void input_init(struct input *i, struct process *process, int fd) {
-    *i = (struct input){.process = process};
+void input_init(struct input *i, const struct stream_name *of, int fd) {
+    *i = (struct input){.of = *of};
     host_fd_init(&i->host, fd);
 }
 
@@ -17,7 +17,7 @@ void input_stop(struct input *i) {
 void input_start(struct input *i) {
     if (i->host.fd < 0 || i->source)
         return;
-    if (loop_add_fd(i->process->loop, i->host.fd, EPOLLIN, on_readable, i, &i->source) < 0)
+    if (loop_add_fd(i->of.process->loop, i->host.fd, EPOLLIN, on_readable, i, &i->source) < 0)
         input_stop(i);
 }
 
@@ -25,7 +25,7 @@ static void on_written(void *data, const struct err *why, const ProtobufCMessage
     (void)reply;
     struct input *i = data;
     if (why->code)
-        input_stop(i); /* the process has closed its standard input, or has ended */
+        input_stop(i); /* the process has closed its end, or has ended */
     else
         input_start(i);
 }
@@ -37,14 +37,15 @@ static void on_closed(void *data, const struct err *why, const ProtobufCMessage 
 }
 
 static void end_of_input(struct input *i) {
-    struct process *p = i->process;
+    struct process *p = i->of.process;
     input_stop(i);
     /* A terminal has no end of input; that its other side has gone arrives as SIGHUP through the stand-in. */
-    if (p->terminal)
+    if (i->of.kind == STREAM_TERMINAL)
         return;
-    Minka__Agent__V1__ProcessRequest message = MINKA__AGENT__V1__PROCESS_REQUEST__INIT;
+    Minka__Agent__V1__StreamRequest message = MINKA__AGENT__V1__STREAM_REQUEST__INIT;
     message.container = p->container;
     message.process = p->id;
+    message.stream = i->of.number;
     struct agent_request request = {
         .method = "CloseInput", .response = &minka__agent__v1__empty__descriptor, .owner = p, .reply = on_closed};
     struct err err = {0};
@@ -54,7 +55,7 @@ static void end_of_input(struct input *i) {
 static void on_readable(void *data, uint32_t events) {
     (void)events;
     struct input *i = data;
-    struct process *p = i->process;
+    struct process *p = i->of.process;
     uint8_t piece[INPUT_PIECE];
     ssize_t n = host_fd_read(&i->host, piece, sizeof piece);
     if (n == -EAGAIN)
@@ -66,6 +67,7 @@ static void on_readable(void *data, uint32_t events) {
     Minka__Agent__V1__WriteRequest message = MINKA__AGENT__V1__WRITE_REQUEST__INIT;
     message.container = p->container;
     message.process = p->id;
+    message.stream = i->of.number;
     message.data = (ProtobufCBinaryData){.data = piece, .len = (size_t)n};
     struct agent_request request = {.method = "WriteInput",
                                     .response = &minka__agent__v1__empty__descriptor,

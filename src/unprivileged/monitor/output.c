@@ -4,14 +4,15 @@
 
 #include <linux/magic.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/vfs.h>
 
 static void set_writable_wakeup(struct output *o, bool wanted);
 static void pull(struct output *o, unsigned reserved);
 
-void output_init(struct output *o, struct process *process, uint32_t stream, int fd) {
+void output_init(struct output *o, const struct stream_name *of, int fd) {
     struct statfs fs;
-    *o = (struct output){.process = process, .stream = stream, .ended = fd < 0};
+    *o = (struct output){.of = *of, .ended = fd < 0};
     host_fd_init(&o->host, fd);
     o->is_pipe = fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == PIPEFS_MAGIC;
 }
@@ -33,38 +34,58 @@ bool output_is_done(const struct output *o) {
     return o->ended && o->n_waiting == 0;
 }
 
+/*
+ * All is handed over: whoever reads on the host shall see the end now, not when the process ends. A socket that the
+ * process has only shut down goes on the other way; of one that it has closed just our descriptor is closed, since
+ * other processes on the host may have it, too.
+ */
+static void finish(struct output *o) {
+    if (!output_is_done(o) || o->of.kind == STREAM_TERMINAL)
+        return;
+    if (o->shut_down && o->host.fd >= 0)
+        (void)shutdown(o->host.fd, SHUT_WR);
+    else if (o->of.kind == STREAM_SOCKET)
+        input_stop(&o->of.process->streams[o->of.number].input);
+    output_stop(o);
+}
+
 static void on_closed(void *data, const struct err *why, const ProtobufCMessage *reply) {
     (void)data;
-    (void)why; /* what is still read is dropped */
+    (void)why;
     (void)reply;
 }
 
-/* In the guest, too, the reader goes: the process gets SIGPIPE or EPIPE with its next write. */
-static void close_in_guest(struct output *o) {
-    struct process *p = o->process;
-    Minka__Agent__V1__CloseOutputRequest message = MINKA__AGENT__V1__CLOSE_OUTPUT_REQUEST__INIT;
+/*
+ * In the guest, too, the reader goes: the process gets SIGPIPE or EPIPE with its next write. But a terminal stays, with
+ * nobody at it: that its other side has gone arrives as SIGHUP through the stand-in.
+ */
+static void reader_gone(struct output *o) {
+    struct process *p = o->of.process;
+    if (o->of.kind == STREAM_TERMINAL) {
+        drop_waiting(o);
+        o->discard = true;
+        o->source = loop_source_free(o->source);
+        return;
+    }
+    output_stop(o);
+    Minka__Agent__V1__StreamRequest message = MINKA__AGENT__V1__STREAM_REQUEST__INIT;
     message.container = p->container;
     message.process = p->id;
-    message.stream = o->stream;
+    message.stream = o->of.number;
     struct agent_request request = {
         .method = "CloseOutput", .response = &minka__agent__v1__empty__descriptor, .owner = p, .reply = on_closed};
     struct err err = {0};
     (void)agent_call(p->agent, &request, &message.base, &err); /* fails only when the channel has */
 }
 
-/* A terminal is not closed: that its other side has gone arrives as SIGHUP through the stand-in. */
-static void reader_gone(struct output *o) {
-    if (!o->discard && !o->ended && !o->process->terminal)
-        close_in_guest(o);
-    o->discard = true;
-    drop_waiting(o);
-    o->source = loop_source_free(o->source);
+static bool is_open(const struct output *o) {
+    return o->host.fd >= 0 && !o->discard;
 }
 
 /* Hand over as much as the host takes. Bytes taken; on an error that is no -EAGAIN everything counts as taken. */
 static size_t hand_over(struct output *o, const uint8_t *data, size_t length) {
     size_t done = 0;
-    while (done < length && !o->discard) {
+    while (done < length && is_open(o)) {
         ssize_t n = host_fd_write(&o->host, data + done, length - done);
         if (n == -EAGAIN)
             break;
@@ -73,7 +94,7 @@ static size_t hand_over(struct output *o, const uint8_t *data, size_t length) {
         else
             done += (size_t)n;
     }
-    return o->discard ? length : done;
+    return is_open(o) ? done : length;
 }
 
 static void on_writable(void *data, uint32_t events) {
@@ -96,7 +117,8 @@ static void on_writable(void *data, uint32_t events) {
     }
     set_writable_wakeup(o, o->n_waiting > 0);
     output_pull(o);
-    process_progress(o->process); /* last: it may end the process */
+    finish(o);
+    process_progress(o->of.process); /* last: it may end the process */
 }
 
 /* A pipe is watched all the time: EPOLLERR, which comes unasked, says that its last reader has gone. */
@@ -105,13 +127,13 @@ static void set_writable_wakeup(struct output *o, bool wanted) {
         (void)loop_source_set_events(o->source, wanted ? EPOLLOUT : 0);
     else if (!wanted)
         o->source = loop_source_free(o->source);
-    else if (!o->source && loop_add_fd(o->process->loop, o->host.fd, EPOLLOUT, on_writable, o, &o->source) < 0)
+    else if (!o->source && loop_add_fd(o->of.process->loop, o->host.fd, EPOLLOUT, on_writable, o, &o->source) < 0)
         reader_gone(o); /* cannot be waited for: out of memory or descriptors */
 }
 
 static void accept_data(struct output *o, const uint8_t *data, size_t length) {
     size_t taken = o->n_waiting == 0 ? hand_over(o, data, length) : 0;
-    if (taken == length || o->discard)
+    if (taken == length)
         return;
     uint8_t *copy = malloc(length - taken);
     if (!copy)
@@ -123,10 +145,11 @@ static void accept_data(struct output *o, const uint8_t *data, size_t length) {
 
 static void on_output(void *data, const struct err *why, const ProtobufCMessage *reply) {
     struct output *o = data;
-    struct process *p = o->process;
+    struct process *p = o->of.process;
     o->asked--;
     if (why->code) {
         o->ended = true; /* what waits is still handed over */
+        finish(o);
         return process_progress(p);
     }
     const Minka__Agent__V1__ReadResponse *response = (const Minka__Agent__V1__ReadResponse *)reply;
@@ -137,17 +160,19 @@ static void on_output(void *data, const struct err *why, const ProtobufCMessage 
     }
     if (response->eof || response->drained)
         o->ended = true;
+    o->shut_down = o->of.kind == STREAM_SOCKET && response->eof && !response->hung_up;
     /* The guest reads the next piece while this one is handed over, if both can be held. */
     pull(o, 1);
-    if (o->host.fd >= 0 && response->data.len > 0 && !o->discard)
+    if (is_open(o) && response->data.len > 0)
         accept_data(o, response->data.data, response->data.len);
     output_pull(o);
+    finish(o);
     process_progress(p);
 }
 
 void output_start(struct output *o) {
     if (o->is_pipe && !o->ended)
-        (void)loop_add_fd(o->process->loop, o->host.fd, 0, on_writable, o, &o->source);
+        (void)loop_add_fd(o->of.process->loop, o->host.fd, 0, on_writable, o, &o->source);
     pull(o, 0);
 }
 
@@ -156,13 +181,13 @@ void output_pull(struct output *o) {
 }
 
 static void pull(struct output *o, unsigned reserved) {
-    struct process *p = o->process;
+    struct process *p = o->of.process;
     /* One at a time, as the agent has it: a pipe has one reader. */
     if (!o->ended && o->asked == 0 && o->n_waiting + reserved < OUTPUT_AHEAD) {
         Minka__Agent__V1__ReadRequest message = MINKA__AGENT__V1__READ_REQUEST__INIT;
         message.container = p->container;
         message.process = p->id;
-        message.stream = o->stream;
+        message.stream = o->of.number;
         message.max = OUTPUT_PIECE;
         struct agent_request request = {.method = "ReadOutput",
                                         .response = &minka__agent__v1__read_response__descriptor,

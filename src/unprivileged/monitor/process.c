@@ -25,13 +25,18 @@ static void gone_soon(struct process *p) {
         (void)loop_add_timer(p->loop, 0, on_gone, p, &p->gone_timer);
 }
 
+static void stop_streams(struct process *p) {
+    for (size_t i = 0; i < p->n_streams; i++) {
+        input_stop(&p->streams[i].input);
+        output_stop(&p->streams[i].output);
+    }
+}
+
 static void tell_standin(struct process *p) {
     p->state = PROCESS_TOLD;
     agent_forget(p->agent, p);
-    input_stop(&p->input);
     /* Closed before the stand-in ends: whoever waits for its end then reads to the end of file. */
-    for (size_t i = 0; i < ARRAY_SIZE(p->outputs); i++)
-        output_stop(&p->outputs[i]);
+    stop_streams(p);
     if (p->standin >= 0 &&
         send(p->standin, &p->end, sizeof p->end, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof p->end)
         (void)loop_timer_set(p->timer, STANDIN_MSEC);
@@ -48,7 +53,10 @@ static void on_timer(void *data) {
 }
 
 static void check_end(struct process *p) {
-    if (p->state == PROCESS_DRAINING && output_is_done(&p->outputs[0]) && output_is_done(&p->outputs[1]))
+    bool done = p->state == PROCESS_DRAINING;
+    for (size_t i = 0; i < p->n_streams; i++)
+        done = done && output_is_done(&p->streams[i].output);
+    if (done)
         tell_standin(p);
 }
 
@@ -65,13 +73,14 @@ static void ended(struct process *p, int code, int signal, bool oom) {
     p->state = PROCESS_DRAINING;
     p->oom = oom;
     p->end = (struct standin_message){.magic = CONTROL_MAGIC, .op = STANDIN_EXITED, .value = code, .signal = signal};
-    input_stop(&p->input);
+    for (size_t i = 0; i < p->n_streams; i++)
+        input_stop(&p->streams[i].input);
     process_progress(p);
 }
 
 void process_lost(struct process *p) {
-    for (size_t i = 0; i < ARRAY_SIZE(p->outputs); i++)
-        p->outputs[i].ended = true;
+    for (size_t i = 0; i < p->n_streams; i++)
+        p->streams[i].output.ended = true;
     ended(p, 128 + SIGKILL, SIGKILL, false);
     check_end(p);
 }
@@ -156,7 +165,7 @@ static void on_standin(void *data, uint32_t events) {
         return; /* it has ended already */
     if (m.op == STANDIN_SIGNAL)
         send_signal(p, m.value, false);
-    else if (m.op == STANDIN_RESIZE && p->terminal)
+    else if (m.op == STANDIN_RESIZE && p->n_streams > 0 && p->streams[0].output.of.kind == STREAM_TERMINAL)
         send_size(p, &m);
     if (p->signals_in_flight >= SIGNALS_AHEAD)
         (void)loop_source_set_events(p->standin_source, 0);
@@ -178,19 +187,46 @@ static int make_raw(int fd, struct err *err) {
     return 0;
 }
 
-static int open_terminal(struct process *p, const struct process_config *config, int *ret_output, struct err *err) {
-    int r = make_raw(config->stdio[0], err);
+/* A stream that goes both ways gets a second number for the same descriptor: epoll takes each once. */
+static int duplicate(const struct process_config *config, int *ret, struct err *err) {
+    for (size_t i = 0; i < config->n_streams; i++) {
+        enum stream_kind kind = config->kinds[i];
+        if (!stream_has_input(kind) || !stream_has_output(kind))
+            continue;
+        ret[i] = fcntl(config->fds[i], F_DUPFD_CLOEXEC, 3);
+        if (ret[i] < 0)
+            return err_set(err, errno, "cannot duplicate the container's stream %zu", i);
+    }
+    return 0;
+}
+
+static void add_streams(struct process *p, const struct process_config *config, int *duplicates) {
+    p->n_streams = config->n_streams;
+    for (size_t i = 0; i < config->n_streams; i++) {
+        struct stream_name of = {.process = p, .number = (uint32_t)i, .kind = config->kinds[i]};
+        int out = duplicates[i] >= 0 ? take_fd(&duplicates[i]) : config->fds[i];
+        input_init(&p->streams[i].input, &of, stream_has_input(of.kind) ? config->fds[i] : -EBADF);
+        output_init(&p->streams[i].output, &of, stream_has_output(of.kind) ? out : -EBADF);
+    }
+}
+
+static int watch_standin(struct process *p, int standin, struct err *err) {
+    int r = loop_add_timer(p->loop, -1, on_timer, p, &p->timer);
+    if (r == 0)
+        /* What it says waits in the socket until there is a process to say it to (process_watch()): a size that was set
+         * before the container existed must not be lost. That it is gone (EPOLLHUP) is heard at once. */
+        r = loop_add_fd(p->loop, standin, 0, on_standin, p, &p->standin_source);
     if (r < 0)
-        return r;
-    /* A second number for the same terminal: epoll takes each descriptor once. */
-    *ret_output = fcntl(config->stdio[0], F_DUPFD_CLOEXEC, 3);
-    p->terminal = true;
-    return *ret_output < 0 ? err_set(err, errno, "cannot duplicate the container's terminal") : 0;
+        return err_set(err, -r, "cannot watch the stand-in's socket");
+    p->standin = standin;
+    return 0;
 }
 
 int process_new(const struct process_config *config, struct process **ret, struct err *err) {
-    _cleanup_close_ int terminal_output = -EBADF;
-    _cleanup_free_ struct process *p = calloc(1, sizeof *p);
+    int duplicates[STREAMS_MAX];
+    for (size_t i = 0; i < STREAMS_MAX; i++)
+        duplicates[i] = -EBADF;
+    struct process *p = calloc(1, sizeof *p + config->n_streams * sizeof p->streams[0]);
     if (!p)
         return err_set(err, ENOMEM, "out of memory");
     *p = (struct process){.loop = config->loop,
@@ -201,23 +237,19 @@ int process_new(const struct process_config *config, struct process **ret, struc
                           .data = config->data};
     (void)snprintf(p->container, sizeof p->container, "%s", config->container);
     (void)snprintf(p->id, sizeof p->id, "%s", config->id);
-    int r = config->terminal ? open_terminal(p, config, &terminal_output, err) : 0;
-    if (r < 0)
-        return r;
-    r = loop_add_timer(p->loop, -1, on_timer, p, &p->timer);
+    int r = config->kinds[0] == STREAM_TERMINAL ? make_raw(config->fds[0], err) : 0;
     if (r == 0)
-        /* What it says waits in the socket until there is a process to say it to (process_watch()): a size that was set
-         * before the container existed must not be lost. That it is gone (EPOLLHUP) is heard at once. */
-        r = loop_add_fd(p->loop, config->standin, 0, on_standin, p, &p->standin_source);
+        r = duplicate(config, duplicates, err);
+    if (r == 0)
+        r = watch_standin(p, config->standin, err);
     if (r < 0) {
-        (void)loop_source_free(p->timer);
-        return err_set(err, -r, "cannot watch the stand-in's socket");
+        for (size_t i = 0; i < STREAMS_MAX; i++)
+            close_fd(&duplicates[i]);
+        (void)process_free(p);
+        return r;
     }
-    p->standin = config->standin;
-    input_init(&p->input, p, config->stdio[0]);
-    output_init(&p->outputs[0], p, 1, config->terminal ? take_fd(&terminal_output) : config->stdio[1]);
-    output_init(&p->outputs[1], p, 2, config->stdio[2]);
-    *ret = take_ptr(p);
+    add_streams(p, config, duplicates);
+    *ret = p;
     return 0;
 }
 
@@ -225,9 +257,7 @@ struct process *process_free(struct process *p) {
     if (!p)
         return NULL;
     agent_forget(p->agent, p);
-    input_stop(&p->input);
-    output_stop(&p->outputs[0]);
-    output_stop(&p->outputs[1]);
+    stop_streams(p);
     (void)loop_source_free(p->standin_source);
     (void)loop_source_free(p->timer);
     (void)loop_source_free(p->gone_timer);
@@ -249,8 +279,8 @@ int process_watch(struct process *p, struct err *err) {
     if (r < 0)
         return r;
     p->state = PROCESS_WATCHED;
-    output_start(&p->outputs[0]);
-    output_start(&p->outputs[1]);
+    for (size_t i = 0; i < p->n_streams; i++)
+        output_start(&p->streams[i].output);
     if (p->standin_source)
         (void)loop_source_set_events(p->standin_source, EPOLLIN);
     else
@@ -259,6 +289,6 @@ int process_watch(struct process *p, struct err *err) {
 }
 
 void process_start_input(struct process *p) {
-    if (p->state == PROCESS_WATCHED)
-        input_start(&p->input);
+    for (size_t i = 0; p->state == PROCESS_WATCHED && i < p->n_streams; i++)
+        input_start(&p->streams[i].input);
 }

@@ -385,9 +385,9 @@ const struct server_entry request_table[] = {
     /* request, allowed in, only by the command that set the sandbox up, descriptors from and to, handler */
     {CONTROL_LOAD, PHASE_NEW, true, 1, 2, boot_load},
     {CONTROL_BOOT, PHASE_LOADED, true, 0, 0, boot_start},
-    {CONTROL_CREATE, PHASE_RUNNING, false, 3, 5, handle_create},
+    {CONTROL_CREATE, PHASE_RUNNING, false, 3, CONTROL_FDS_MAX, handle_create},
     {CONTROL_START, PHASE_RUNNING, false, 0, 0, handle_start},
-    {CONTROL_EXEC, PHASE_RUNNING, false, 3, 5, handle_exec},
+    {CONTROL_EXEC, PHASE_RUNNING, false, 3, CONTROL_FDS_MAX, handle_exec},
     {CONTROL_SIGNAL, PHASE_RUNNING, false, 0, 0, handle_signal},
     {CONTROL_RESIZE, PHASE_RUNNING, false, 0, 0, handle_resize},
     {CONTROL_PAUSE, PHASE_RUNNING, false, 0, 0, handle_pause},
