@@ -384,6 +384,26 @@ is_gone() { ! podman container exists "$name"; }
 }
 one_has_ended() { [[ $(podman ps -a --filter status=exited --format '{{.Names}}' | wc -l) == 1 ]]; }
 
+@test "podman: --preserve-fds of run, run -d and exec" {
+    run "$WORK/podman" run --network none --cgroup-parent "$CGROUP_PARENT" --rm --preserve-fds 2 bb \
+        sh -c 'cat <&3; echo to-four >&4' 3< <(echo from-three) 4>"$BATS_TEST_TMPDIR/four"
+    [ "$status" -eq 0 ]
+    [ "$output" = from-three ]
+    [ "$(cat "$BATS_TEST_TMPDIR/four")" = to-four ]
+    mkfifo "$BATS_TEST_TMPDIR/three"
+    exec 8<>"$BATS_TEST_TMPDIR/three"
+    "$WORK/podman" run --network none --cgroup-parent "$CGROUP_PARENT" -d --name "$name" --preserve-fds 1 bb \
+        sh -c 'read -r line <&3; echo "got $line"; sleep 1000' 3<"$BATS_TEST_TMPDIR/three" 8>&- >/dev/null
+    echo later >&8
+    exec 8>&-
+    wait_for_log 'got later'
+    run "$WORK/podman" exec --preserve-fds 1 "$name" cat /proc/self/fd/3 3< <(echo executed)
+    [ "$output" = executed ]
+    run "$WORK/podman" exec --preserve-fds 1 "$name" true 3</
+    [ "$status" -ne 0 ]
+    [[ $output == *'descriptor 3 is a directory, which cannot be passed into a virtual machine: mount it as a volume'* ]]
+}
+
 @test "podman: nothing stays when all are removed" {
     podman rm -fa -t 0
     wait_for 10 nothing_runs

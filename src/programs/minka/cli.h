@@ -13,6 +13,7 @@
 #include "shared/base/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct cli {
@@ -20,8 +21,9 @@ struct cli {
     const char *root_option, *log, *log_format, *cgroup_manager, *rootless_option, *config_path;
     bool debug, systemd_cgroup, show_version, show_help;
 
-    char *root;    /* state directory in effect; both are NULL when there is none, for verbs that do without */
-    char *run_dir; /* of the host or the user: leases, what was probed */
+    uint64_t inherited; /* descriptors that the caller left open, descriptors.h */
+    char *root;         /* state directory in effect; both are NULL when there is none, for verbs that do without */
+    char *run_dir;      /* of the host or the user: leases, what was probed */
     bool rootless;
     struct config *config; /* read when first asked for */
 };
@@ -119,7 +121,7 @@ struct launch_options {
          "N",                                                                                                          \
          OPTION_NUMBER,                                                                                                \
          offsetof(type, launch.preserve_fds),                                                                          \
-         "accepted; descriptors do not reach into a virtual machine"},                                                 \
+         "relay descriptors 3 to N+2 to the container's process"},                                                     \
         {0,                                                                                                            \
          "image",                                                                                                      \
          "FILE",                                                                                                       \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
+#include "descriptors.h"
 #include "process.h"
 #include "relay.h"
 
@@ -35,8 +36,7 @@ static const struct option options[] = {
     {0, "pid-file", "FILE", OPTION_TEXT, FIELD(pid_file), "write the pid of the process's stand-in to FILE"},
     {0, "console-socket", "SOCKET", OPTION_TEXT, FIELD(console_socket),
      "send the terminal's master to this unix socket"},
-    {0, "preserve-fds", "N", OPTION_NUMBER, FIELD(preserve_fds),
-     "accepted; descriptors do not reach into a virtual machine"},
+    {0, "preserve-fds", "N", OPTION_NUMBER, FIELD(preserve_fds), "relay descriptors 3 to N+2 to the process"},
     {0, "ignore-paused", NULL, OPTION_FLAG, FIELD(ignore_paused), "do so even in a paused container"},
     {0, "no-subreaper", NULL, OPTION_IGNORED, 0, "accepted and ignored"},
     {0, "cgroup", "PATH", OPTION_IGNORED, 0, "accepted and ignored"},
@@ -99,7 +99,12 @@ static int execute(struct cli *cli, const struct container *c, const struct exec
     };
     if (!o->detach)
         memcpy(request.streams.fds, relay->container, sizeof relay->container);
-    return setup_exec(&context, c->dir, c->state, &request, ret, err);
+    r = descriptors_add(cli->inherited, 0, o->preserve_fds, &request.streams, err);
+    if (r >= 0)
+        r = setup_exec(&context, c->dir, c->state, &request, ret, err);
+    if (r >= 0)
+        descriptors_close(&request.streams);
+    return r;
 }
 
 static int exec(struct cli *cli, void *data, const struct operands *operands, struct err *err) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
+#include "descriptors.h"
 #include "relay.h"
 
 #include "shared/base/cleanup.h"
@@ -26,6 +27,16 @@ static int check_terminal(bool terminal, bool foreground, const char *console_so
     return 0;
 }
 
+/* Those of systemd's socket activation come first, as with runc and crun. */
+static int add_descriptors(const struct cli *cli, const struct launch_options *options, struct setup_bundle *bundle,
+                           struct announcement *announcement, struct setup_streams *streams, struct err *err) {
+    uint32_t activated;
+    int r = descriptors_activated(getenv("LISTEN_FDS"), getenv("LISTEN_PID"), &activated, err);
+    if (r >= 0 && bundle->spec->has_process)
+        r = descriptors_announce(activated, &bundle->spec->process, announcement, err);
+    return r < 0 ? r : descriptors_add(cli->inherited, activated, options->preserve_fds, streams, err);
+}
+
 int launch_container(struct cli *cli, const char *id, const struct launch_options *options, bool foreground,
                      struct relay *relay, struct setup_result *ret, struct err *err) {
     struct setup_context context;
@@ -36,6 +47,7 @@ int launch_container(struct cli *cli, const char *id, const struct launch_option
         return r;
     _cleanup_free_ char *path = NULL;
     _cleanup_setup_bundle_ struct setup_bundle bundle = {0};
+    _cleanup_(announcement_done) struct announcement announcement = {0};
     r = absolute_bundle(options->bundle, &path, err);
     if (r >= 0)
         r = setup_bundle_load(path, &bundle, err);
@@ -66,7 +78,11 @@ int launch_container(struct cli *cli, const char *id, const struct launch_option
     };
     if (foreground)
         memcpy(request.streams.fds, relay->container, sizeof relay->container);
-    r = setup_create(&context, &request, ret, err);
+    r = add_descriptors(cli, options, &bundle, &announcement, &request.streams, err);
+    if (r >= 0)
+        r = setup_create(&context, &request, ret, err);
+    if (r >= 0)
+        descriptors_close(&request.streams);
     if (r < 0 || !options->pid_file)
         return r;
     r = write_pid_file(options->pid_file, ret->standin, err);

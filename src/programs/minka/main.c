@@ -4,21 +4,16 @@
  * it stays behind but the unprivileged processes of a sandbox.
  */
 #include "cli.h"
+#include "descriptors.h"
 #include "minka-build.h"
 
 #include "shared/base/cleanup.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-
-#ifndef CLOSE_RANGE_CLOEXEC
-#define CLOSE_RANGE_CLOEXEC (1U << 2)
-#endif
 
 const struct option global_options[] = {
     {0, "root", "DIR", OPTION_TEXT, offsetof(struct cli, root_option),
@@ -53,20 +48,6 @@ static const struct command *find_command(const char *name) {
 
 static int print_version(void) {
     return printf("minka version %s\nspec: 1.2.0\n", MINKA_VERSION) < 0 ? 1 : 0;
-}
-
-/*
- * Engines leave descriptors of their own open to us (conmon's sync pipes): none may reach a hook or a sandbox, where
- * an open end would keep the engine waiting. And 0, 1 and 2 must be something, or a file opened later gets their place.
- */
-static void sanitize_descriptors(void) {
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0)
-        (void)close(fd);
-    (void)syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
 }
 
 static int check_operands(const struct command *command, const struct operands *operands, struct err *err) {
@@ -152,13 +133,13 @@ static int dispatch(struct cli *cli, int argc, char **argv, struct err *err) {
 }
 
 int main(int argc, char **argv) {
-    sanitize_descriptors();
+    const uint64_t inherited = descriptors_inherited();
     /* Every mode is given explicitly; the caller's mask must not make a pid file unreadable. */
     (void)umask(022);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* RLIMIT_FSIZE: the write fails, and what was begun is undone */
 
-    struct cli cli = {0};
+    struct cli cli = {.inherited = inherited};
     struct err err = {0};
     int r = dispatch(&cli, argc, argv, &err);
     if (r >= 0 && fflush(stdout) != 0)
