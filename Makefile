@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 STAGE = $(CURDIR)/$(BUILD)/stage
 
-.PHONY: all help demo check check-quick bench install image clean format fuzz packages
+.PHONY: all help demo check check-quick bench install uninstall image clean format fuzz packages
 
 all: $(BUILD)/build.ninja ## build the programs
 	$(if $(filter command environment,$(origin PREFIX)),@grep -qxF 'prefix = $(PREFIX)' $(BUILD)/meson-private/cmd_line.txt || meson configure $(BUILD) --prefix $(PREFIX))
@@ -37,6 +37,9 @@ fuzz: ## run every fuzzer for SECONDS (default 60) with libFuzzer
 
 install: all ## install below $(DESTDIR)$(PREFIX)
 	DESTDIR="$(DESTDIR)" meson install -C $(BUILD) --no-rebuild --quiet
+
+uninstall: ## remove what install has put there
+	@scripts/uninstall "$(BUILD)" "$(DESTDIR)"
 
 image: all ## build the guest image for the installed kernel into /var/lib/minka/images
 	$(BUILD)/src/programs/minka-image/minka-image build --agent $(BUILD)/src/guest/agent/minka-agent

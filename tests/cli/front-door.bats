@@ -35,9 +35,19 @@ top() { cd "$BATS_TEST_DIRNAME/../.." && pwd; }
     done
     # the sample configuration is valid, and changes nothing
     "$prefix/opt/minka/bin/minka" --config "$prefix/opt/minka/share/minka/configuration.toml" --root "$BATS_TEST_TMPDIR/root" list
+    # and is the one that is read: where it was installed to, with nothing of the administrator's before it
+    run unshare --mount --propagation private sh -c 'for d in /opt /etc/minka; do [ ! -d $d ] || mount -t tmpfs tmpfs $d || exit; done
+        mkdir /opt/minka && cp -r "$0"/opt/minka /opt && echo no_such_key = 1 >>/opt/minka/share/minka/configuration.toml && /opt/minka/bin/minka env' "$prefix"
+    [[ $output == *"/opt/minka/share/minka/configuration.toml:"*no_such_key* ]]
+    grep -q 'and /opt/minka/share/minka/configuration.toml' "$prefix/opt/minka/share/minka/configuration.toml"
     # programs know where they were installed to
     run "$prefix/opt/minka/bin/minka" --root "$BATS_TEST_TMPDIR/root" image list
     [[ $output == */opt/minka/libexec/minka* ]]
+    # make uninstall takes away what it has put there, and nothing else
+    touch "$prefix/opt/minka/share/man/man1/other.1"
+    (cd "$(top)" && make --no-print-directory uninstall BUILD="$BATS_TEST_TMPDIR/build" DESTDIR="$prefix")
+    [ "$(find "$prefix" -type f)" = "$prefix/opt/minka/share/man/man1/other.1" ]
+    [ ! -e "$prefix/opt/minka/libexec/minka" ]
 }
 
 @test "front door: the manual pages can be read" {

@@ -56,7 +56,8 @@ int config_apply(struct config *config, const char *text, size_t length, const c
 
 /*
  * Load: path if not NULL (must exist), else the first of $XDG_CONFIG_HOME/minka/configuration.toml,
- * /etc/minka/configuration.toml, /usr/share/minka/configuration.toml that exists (none is fine);
+ * SYSCONFDIR/minka/configuration.toml, DATADIR/minka/configuration.toml (where the sample is installed) that exists
+ * (none is fine);
  * then, beside the file, configuration.toml.d/ *.toml in the byte order of their names (in general: FILE.d/).
  * A drop-in directory without its file counts as a place, too. config_home may be NULL.
  */

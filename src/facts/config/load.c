@@ -2,6 +2,7 @@
 /* Which files make up the configuration. The messages use words of their own: podman reads errno's as the container's.
  */
 #include "facts/config/config.h"
+#include "minka-build.h"
 
 #include "shared/base/cleanup.h"
 #include "shared/base/fd.h"
@@ -109,7 +110,8 @@ static int apply_first_place(struct config *config, const char *config_home, str
         if (!of_user)
             return err_set(err, ENOMEM, "not enough memory");
     }
-    const char *const places[] = {of_user, "/etc/minka/configuration.toml", "/usr/share/minka/configuration.toml"};
+    const char *const places[] = {of_user, MINKA_SYSCONF_DIR "/minka/configuration.toml",
+                                  MINKA_DATA_DIR "/configuration.toml"};
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
         int r = places[i] ? is_place(places[i]) : 0;
         if (r < 0)

@@ -2,6 +2,7 @@
 /* The sample file, the man page's list and the configuration in force, all from the table. */
 #include "facts/config/config.h"
 #include "facts/config/table.h"
+#include "minka-build.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -40,8 +41,9 @@ static void print_range(FILE *out, const char *prefix, const struct config_key *
 int config_write_sample(FILE *out) {
     (void)fputs(
         "# Configuration of minka. Every key is here with its default; remove the # before a key to change it.\n"
-        "# minka reads the first of $XDG_CONFIG_HOME/minka/configuration.toml, /etc/minka/configuration.toml\n"
-        "# and /usr/share/minka/configuration.toml, then the files configuration.toml.d/*.toml beside it.\n",
+        "# minka reads the first of $XDG_CONFIG_HOME/minka/configuration.toml, " MINKA_SYSCONF_DIR
+        "/minka/configuration.toml\n"
+        "# and " MINKA_DATA_DIR "/configuration.toml, then the files configuration.toml.d/*.toml beside it.\n",
         out);
     for (size_t i = 0; i < n_config_keys; i++) {
         const struct config_key *key = &config_keys[i];
