@@ -186,6 +186,21 @@ export -f on_systemd
     nothing_left
 }
 
+@test "errors: an id whose name in the state directory is something else's" {
+    mkdir -p "$MINKA_ROOT"
+    ln -s /no/such/place "$MINKA_ROOT/$id"
+    remember
+    run_fails "the id $id cannot be used.*exists and is no container's directory"
+    rm "$MINKA_ROOT/$id"
+    ln -s "$BATS_TEST_TMPDIR" "$MINKA_ROOT/$id"
+    run_fails "exists and is no container's directory"
+    rm "$MINKA_ROOT/$id"
+    echo mine >"$MINKA_ROOT/$id"
+    run_fails "exists and is no container's directory"
+    [ "$(cat "$MINKA_ROOT/$id")" = mine ]
+    rm "$MINKA_ROOT/$id"
+}
+
 @test "errors: unknown verbs and options, options without value" {
     fails 'no-such-verb' "$MINKA" no-such-verb
     fails 'no-such-option' "$MINKA" --no-such-option list
@@ -367,6 +382,19 @@ with_dev() { # COMMAND PATTERN
     write_config 'default_memory = 1'
     run_fails 'default_memory'
     fails '/no/such/config' "$MINKA" --config /no/such/config env
+}
+
+@test "errors: devices that an engine lists for a privileged container are left out, with a warning" {
+    set_args sh -c 'ls /dev/mem /dev/port 2>/dev/null | wc -l'
+    # shellcheck disable=SC2016 # jq's own
+    edit_config '.linux.devices = [{path: "/dev/mem", type: "c", major: 1, minor: 1}, {path: "/dev/port", type: "c", major: 1, minor: 4}]
+        | .linux.resources.devices = [{allow: true, access: "rwm"}]'
+    run minka run --bundle "$BUNDLE" "$id"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"level=warning"*"2 devices of the host are left out: the container has its virtual machine's own /dev"* ]]
+    [ "${lines[-1]}" = 0 ]
+    nothing_left
 }
 
 @test "errors: a container that cannot be: host devices, other containers' namespaces" {

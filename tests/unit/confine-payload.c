@@ -19,6 +19,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -57,6 +58,17 @@ static void report(int out) {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0)
         dprintf(out, "nofile %llu\n", (unsigned long long)files.rlim_cur);
+    /* Signals and mask as they came: "ignored" and "blocked" count what an execve(2) handed on. */
+    sigset_t mask;
+    int ignored = 0, blocked = 0;
+    (void)sigprocmask(SIG_SETMASK, NULL, &mask);
+    for (int signal = 1; signal <= 64; signal++) {
+        struct sigaction action;
+        ignored += sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+        blocked += sigismember(&mask, signal) == 1;
+    }
+    mode_t mode = umask(0);
+    dprintf(out, "ignored %d\nblocked %d\numask %o\n", ignored, blocked, (unsigned)mode);
     dprintf(out, "done 1\n");
 }
 

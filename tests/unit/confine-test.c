@@ -157,6 +157,37 @@ static void test_empty_jail(void **state) {
     stop(&r);
 }
 
+/* What the engine ignores or blocks does not come through; a program that wants all blocked has them so. */
+static void test_signals(void **state) {
+    (void)state;
+    need_root();
+    struct running r = {0};
+    char text[8192];
+    sigset_t set, before;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGRTMAX);
+    for (int blocked = 0; blocked < 2; blocked++) {
+        void (*hup)(int) = signal(SIGHUP, SIG_IGN), (*usr1)(int) = signal(SIGUSR1, SIG_IGN);
+        mode_t mode = umask(0);
+        (void)sigprocmask(SIG_BLOCK, &set, &before);
+        make_static_plan(&r, "stand-in", pause_argv);
+        r.plan.signals_blocked = blocked;
+        run_and_report(&r, text, sizeof text);
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+        (void)umask(mode);
+        (void)signal(SIGHUP, hup);
+        (void)signal(SIGUSR1, usr1);
+        assert_line(text, "ignored 0");
+        assert_line(text, "umask 77");
+        if (blocked)
+            assert_null(strstr(text, "blocked 0\n"));
+        else
+            assert_line(text, "blocked 0");
+        stop(&r);
+    }
+}
+
 /* Not in a user namespace, whatever the capabilities there. */
 static bool can_make_nodes(void) {
     char path[64];
@@ -584,6 +615,7 @@ static void test_print(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_empty_jail),
+        cmocka_unit_test(test_signals),
         cmocka_unit_test(test_dynamic_program_then_empty),
         cmocka_unit_test(test_what_stays),
         cmocka_unit_test(test_nested_namespaces_end_with_pid_1),

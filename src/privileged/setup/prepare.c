@@ -133,8 +133,8 @@ static void warn_left_out(const struct setup_context *context, int count) {
     if (count == 0 || !context->warn)
         return;
     (void)snprintf(sentence, sizeof sentence,
-                   "%d device%s of the host left out: the container has its virtual machine's own /dev", count,
-                   count == 1 ? " is" : "s are");
+                   "%d device%s of the host %s left out: the container has its virtual machine's own /dev", count,
+                   count == 1 ? "" : "s", count == 1 ? "is" : "are");
     context->warn(context->warn_data, sentence);
 }
 

@@ -102,6 +102,12 @@ int state_create(const char *root, const char *id, int *ret_dir, struct err *err
         return err_errno(err, "cannot open the state directory %s", root);
     if (mkdirat(root_fd, id, 0700) < 0 && errno != EEXIST)
         return err_errno(err, "cannot create a directory for container %s in %s", id, root);
+    struct stat st;
+    if (fstatat(root_fd, id, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+        return err_set(err, EEXIST,
+                       "the id %s cannot be used: %s/%s exists and is no container's directory; remove it, or choose "
+                       "another id",
+                       id, root, id);
     /*
      * A directory that nobody has locked and that holds no state was left by a `create` that was killed at its very
      * first step: it is taken over. Of two that race here, the one that gets the lock has the id.
