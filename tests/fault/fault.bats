@@ -82,7 +82,7 @@ kill_at_every_step() { # ROLE PATTERN STEP...
         nothing_left
     done
 }
-early=(trees load empty prove boot stdio stand-in "prove stand-in" hooks guest container)
+early=(trees load empty prove boot streams stand-in "prove stand-in" hooks guest container)
 late=("limit CPU" save end)
 
 @test "fault: QEMU dies before every step of the start" {
