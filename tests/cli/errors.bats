@@ -292,8 +292,8 @@ export -f on_systemd
     run_fails "guest's kernel panicked.*Unable to mount root"
     write_config 'kernel_params = "minka.modules=nonsense"'
     run_fails "the guest gave up.*'nonsense'.*minka image build"
-    write_config 'kernel_params = "module_blacklist=virtio_console"'
-    run_fails 'the guest gave up.*virtio_console'
+    write_config 'kernel_params = "module_blacklist=virtio_mmio"'
+    run_fails 'the guest gave up.*virtio_mmio'
 }
 
 @test "errors: more memory than the host has" {

@@ -32,6 +32,7 @@ write_podman_config() {
     cat >"$WORK/podman" <<P
 #!/bin/sh
 exec nsenter --target $NAMESPACES --mount --net env HOME=$WORK/home CONTAINERS_CONF=$WORK/containers.conf \\
+    PODMAN_IGNORE_CGROUPSV1_WARNING=1 \\
     podman --root $WORK/storage --runroot $WORK/run --tmpdir $WORK/tmp --runtime $WORK/minka "\$@"
 P
     chmod 755 "$WORK/podman"
@@ -242,8 +243,8 @@ is_gone() { ! podman container exists "$name"; }
     [ "$status" -eq 21 ]
     [[ $output == */dev/pts/0* ]]
     prun -d --name "$name" bb sleep 1000
-    run at_terminal 'size:33x99' 'expect:ready' 'send:word\n' 'expect:got word' 'expect:33 99' 'size:20x50' 'send:\n' 'expect:20 50' -- \
-        "$WORK/podman" exec -it "$name" sh -c 'tty; test -t 0 && echo ready; read line; echo "got $line"; stty size; read line; stty size; exit 22'
+    run at_terminal 'size:33x99' 'expect:ready' 'send:word\n' 'expect:got word' 'expect:33 99' 'size:20x50' 'expect:20 50' -- \
+        "$WORK/podman" exec -it "$name" sh -c 'tty; test -t 0 && echo ready; read line; echo "got $line"; stty size; until [ "$(stty size)" = "20 50" ]; do sleep 0.1; done; stty size; exit 22'
     echo "$output"
     [ "$status" -eq 22 ]
     # A shell as a user has it.
@@ -415,6 +416,9 @@ one_has_ended() { [[ $(podman ps -a --filter status=exited --format '{{.Names}}'
     cat "$BATS_TEST_TMPDIR/cgroups"
     [ -z "$(grep -v "$CGROUP_PARENT\(/conmon\)\?$" "$BATS_TEST_TMPDIR/cgroups" | grep -F "$CGROUP_PARENT")" ]
     [ -z "$(pgrep -f "conmon .*$WORK")" ]
+    # Podman 5 keeps the lock of its networks there, whatever it is told.
+    grep -qx /run/containers/networks "$WORK/host.before" || rm -df /run/containers/networks/netavark.lock /run/containers/networks
+    grep -qx /run/containers "$WORK/host.before" || rmdir --ignore-fail-on-non-empty /run/containers 2>/dev/null || true
     host_paths >"$BATS_TEST_TMPDIR/host.after"
     diff "$WORK/host.before" "$BATS_TEST_TMPDIR/host.after"
     ! grep -F "$WORK" /proc/self/mountinfo
