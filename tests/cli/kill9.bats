@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # kill -9 of any process of a sandbox: state says stopped, the caller gets a code, delete cleans everything.
+bats_require_minimum_version 1.5.0
 load ../lib/common
 
 setup_file() { setup_minka; }
@@ -15,13 +16,16 @@ teardown() { delete_all; }
 process_of() { jq -r ".$1.pid" "$MINKA_ROOT/$id/state.json"; }
 
 kill_while_running() { # ROLE
-    minka run --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1 &
+    minka run --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>"$BATS_TEST_TMPDIR/errors" &
     local caller=$! code=0
     wait_for 60 is_status "$id" running
     kill -KILL "$(process_of "$1")"
     wait "$caller" || code=$?
     echo "the caller got $code"
+    cat "$BATS_TEST_TMPDIR/errors"
     [ "$code" -eq 137 ]
+    grep -qE "$2" "$BATS_TEST_TMPDIR/errors"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/errors")" -eq 1 ]
     nothing_left
 }
 kill_after_create() { # ROLE
@@ -35,10 +39,44 @@ kill_after_create() { # ROLE
     nothing_left
 }
 
-@test "kill -9: the monitor of a running container" { kill_while_running monitor; }
-@test "kill -9: the VMM of a running container" { kill_while_running vmm; }
-@test "kill -9: the file server of a running container" { kill_while_running fileServer; }
-@test "kill -9: the stand-in of a running container" { kill_while_running standin; }
+@test "kill -9: the monitor of a running container" { kill_while_running monitor 'minka-monitor ended unexpectedly'; }
+@test "kill -9: the VMM of a running container" { kill_while_running vmm 'QEMU was ended by SIGKILL while the virtual machine was running'; }
+@test "kill -9: the file server of a running container" { kill_while_running fileServer 'the file server was ended by SIGKILL'; }
+# Who kills the pid that stands for a container means it, so there is nothing to explain.
+@test "kill -9: the stand-in of a running container" {
+    minka run --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>"$BATS_TEST_TMPDIR/errors" &
+    local caller=$! code=0
+    wait_for 60 is_status "$id" running
+    kill -KILL "$(process_of standin)"
+    wait "$caller" || code=$?
+    [ "$code" -eq 137 ]
+    [ ! -s "$BATS_TEST_TMPDIR/errors" ]
+    nothing_left
+}
+@test "kill -9: a container that was asked to end by SIGKILL needs no explanation" {
+    minka run --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>"$BATS_TEST_TMPDIR/errors" &
+    local caller=$! code=0
+    wait_for 60 is_status "$id" running
+    minka kill "$id" KILL
+    wait "$caller" || code=$?
+    [ "$code" -eq 137 ]
+    [ ! -s "$BATS_TEST_TMPDIR/errors" ]
+    nothing_left
+}
+@test "a guest that breaks itself: the caller hears what happened, in the log too" {
+    # shellcheck disable=SC2016 # jq's own
+    edit_config '.linux.maskedPaths = [] | .linux.readonlyPaths = [] | (.mounts[] | select(.type == "proc") | .options) = ["rw"]
+        | .process.capabilities |= with_entries(.value = ["CAP_SYS_ADMIN", "CAP_MKNOD"])
+        | .linux.resources.devices = [{allow: true, access: "rwm"}]'
+    set_script 'sleep 1; echo c >/proc/sysrq-trigger; sleep 1000'
+    run --separate-stderr minka --log "$BATS_TEST_TMPDIR/log" --log-format json run --bundle "$BUNDLE" "$id" </dev/null
+    # shellcheck disable=SC2154 # set by run --separate-stderr
+    echo "$status: $stderr"
+    [ "$status" -eq 137 ]
+    [[ $stderr == *"the guest's kernel panicked while it was running"* ]]
+    [[ $(jq -r .msg "$BATS_TEST_TMPDIR/log") == *"the guest's kernel panicked"* ]]
+    nothing_left
+}
 @test "kill -9: the monitor of a created container" { kill_after_create monitor; }
 @test "kill -9: the VMM of a created container" { kill_after_create vmm; }
 @test "kill -9: the file server of a created container" { kill_after_create fileServer; }

@@ -2,9 +2,14 @@
 #include "cli.h"
 #include "relay.h"
 
+#include "facts/control/control.h"
 #include "shared/base/cleanup.h"
+#include "shared/base/fd.h"
 
 #include <errno.h>
+#include <signal.h>
+
+enum { EXPLAIN_SEC = 5 };
 
 struct run_options {
     struct launch_options launch;
@@ -19,13 +24,43 @@ static const struct option options[] = {
     OPTIONS_END,
 };
 
-static int start(struct cli *cli, const char *id, struct err *err) {
+/* A subscription, which hears why a sandbox is lost even when it is too late to ask. -EBADF: none. */
+static int watch(const struct container *c) {
+    struct control_request request = {.op = CONTROL_EVENTS};
+    _cleanup_close_ int sock = -EBADF;
+    (void)snprintf(request.container, sizeof request.container, "%s", c->id);
+    if (setup_connect(c->dir, &sock, NULL) < 0 || setup_send(sock, &request, NULL, 0, NULL) < 0)
+        return -EBADF;
+    return take_fd(&sock);
+}
+
+/*
+ * The stand-in was killed. That may be what somebody wanted, and then the monitor says at once that the container has
+ * ended. Otherwise it has said before what happened, or its connection ends without a word.
+ */
+static void explain(struct cli *cli, int sock) {
+    struct control_reply reply;
+    struct err err = {0};
+    int r;
+    do {
+        reply = (struct control_reply){0};
+        r = setup_receive(sock, CONTROL_EVENTS, EXPLAIN_SEC, &reply, &err);
+    } while (r >= 0 && reply.more);
+    if (r < 0 && reply.magic != CONTROL_MAGIC)
+        (void)err_set(&err, ESRCH, "minka-monitor ended unexpectedly, and the container with it");
+    if (r < 0)
+        log_error(cli, err.text);
+}
+
+static int start(struct cli *cli, const char *id, int *ret_watch, struct err *err) {
     _cleanup_container_ struct container c = {.dir = -EBADF};
     struct setup_context context;
     struct err warning = {0};
     int r = container_open(cli, id, CONTAINER_CHANGE, &c, err);
     if (r >= 0)
         r = cli_context(cli, &context, err);
+    if (r >= 0 && ret_watch)
+        *ret_watch = watch(&c);
     if (r >= 0)
         r = setup_start(&context, c.dir, c.state, &warning, err);
     if (r >= 0 && warning.code)
@@ -43,7 +78,8 @@ static int run(struct cli *cli, void *data, const struct operands *operands, str
     if (r < 0)
         return r;
     _cleanup_close_ int pidfd = result.standin_pidfd;
-    r = start(cli, id, err);
+    _cleanup_close_ int events = -EBADF;
+    r = start(cli, id, o->detach ? NULL : &events, err);
     if (r < 0) {
         close_fd(&result.terminal_master);
         struct err remove_err = {0};
@@ -54,6 +90,9 @@ static int run(struct cli *cli, void *data, const struct operands *operands, str
     if (o->detach)
         return 0;
     r = relay_run(&relay, result.terminal_master, result.standin, pidfd, err);
+    relay_done(&relay); /* the caller's terminal shows lines again */
+    if (r == 128 + SIGKILL && events >= 0)
+        explain(cli, events);
     if (o->keep)
         return r;
     struct err remove_err = {0};

@@ -57,6 +57,15 @@ void events_end(struct monitor *m, const char *container) {
     }
 }
 
+void events_fail(struct monitor *m, const struct err *why) {
+    while (m->subscriptions) {
+        struct subscription *s = m->subscriptions;
+        m->subscriptions = s->next;
+        call_fail(s->call, why);
+        free(s);
+    }
+}
+
 static void on_event(void *data, const struct err *why, const ProtobufCMessage *reply) {
     struct monitor *m = data;
     const Minka__Agent__V1__Event *event = (const Minka__Agent__V1__Event *)reply;

@@ -93,11 +93,11 @@ void monitor_fail(struct monitor *m, const struct err *why) {
     struct call *call = take_ptr(m->setup_call);
     if (call)
         call_fail(call, &m->failure);
+    events_fail(m, &m->failure); /* before any stand-in ends: who waits for one may ask here why */
     agent_break(m->agent, &m->failure);
     for (struct container *c = m->containers; c; c = c->next)
         for (struct process *p = c->processes; p; p = p->next)
             process_lost(p);
-    events_end(m, NULL);
     monitor_check_end(m);
 }
 

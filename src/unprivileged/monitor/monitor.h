@@ -106,7 +106,8 @@ void container_drop_process(struct container *container, struct process *process
 /* ---- events.c ---- */
 void events_begin(struct monitor *monitor);
 void events_subscribe(void *data, struct call *call);
-void events_end(struct monitor *monitor, const char *container); /* NULL: of every container */
+void events_end(struct monitor *monitor, const char *container);  /* NULL: of every container */
+void events_fail(struct monitor *monitor, const struct err *why); /* the sandbox is lost */
 
 /* ---- requests.c ---- */
 extern const struct server_entry request_table[];
