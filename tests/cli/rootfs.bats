@@ -185,3 +185,15 @@ make_image() { # TYPE FILE
     [ "$(cat "$BATS_TEST_TMPDIR/volume/written")" = w ]
     nothing_left
 }
+
+@test "rootfs: what is written into a mounted file between create and start is there at the start" {
+    : >"$BATS_TEST_TMPDIR/hosts"
+    edit_config --arg f "$BATS_TEST_TMPDIR/hosts" '.mounts += [{destination: "/etc/hosts", type: "bind", source: $f, options: ["bind"]}]'
+    set_args cat /etc/hosts
+    minka create --bundle "$BUNDLE" "$id" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
+    echo "10.1.2.3 other" >"$BATS_TEST_TMPDIR/hosts" # podman 5 does so
+    minka start "$id"
+    wait_for 10 is_status "$id" stopped
+    [ "$(cat "$BATS_TEST_TMPDIR/out")" = "10.1.2.3 other" ]
+    minka delete "$id"
+}

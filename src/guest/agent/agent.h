@@ -9,7 +9,7 @@
  *   service.c hello.c sandbox.c         the dispatch table, and the calls about the VM itself
  *   container.c process.c streams.c     the tables of what runs, and their pending calls
  *   reap.c oom.c stats.c list.c         what is learnt from the kernel about them
- *   write_back.c                        nothing that a container wrote is lost
+ *   write_back.c freshen.c              nothing that a container wrote is lost, nor what the host wrote before it
  *   launch*.c stage*.c …                how a process is made: see launch.h
  */
 #pragma once

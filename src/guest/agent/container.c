@@ -2,6 +2,7 @@
 #include "guest/agent/container.h"
 
 #include "agent.pb-c.h"
+#include "guest/agent/freshen.h"
 #include "guest/agent/modules.h"
 #include "guest/agent/write_back.h"
 #include "shared/base/cleanup.h"
@@ -45,6 +46,7 @@ static void container_free(struct container *container) {
         process_free(container->processes);
     container->watch = cgroup_watch_free(container->watch);
     container->ending_timer = loop_source_free(container->ending_timer);
+    free_strv(&container->sources);
     free(container->id);
     free(container);
 }
@@ -76,7 +78,14 @@ static void finish(struct container *container) {
         answer_empty(deleting);
 }
 
-bool container_sync_reaped(struct container *container, pid_t pid) {
+bool container_helper_reaped(struct container *container, pid_t pid) {
+    if (container->freshen_pid == pid) {
+        container->freshen_pid = 0;
+        /* It may have been killed meanwhile. */
+        if (container->own && container->own->state == PROCESS_READY && container->own->starting)
+            process_go(container->own);
+        return true;
+    }
     if (container->sync_pid != pid)
         return false;
     container->sync_pid = 0;
@@ -208,6 +217,20 @@ void container_create_run(struct agent *agent, struct ttrpc_request *request, co
         return;
     }
     container->own = own;
+    container->sources = freshen_sources(plan);
+}
+
+/* In a child, because it takes as long as the file server takes. */
+static void begin_freshening(struct container *container) {
+    container->freshen_pid = fork();
+    if (container->freshen_pid == 0) {
+        freshen(container->sources);
+        _exit(0);
+    }
+    if (container->freshen_pid < 0) {
+        container->freshen_pid = 0;
+        process_go(container->own);
+    }
 }
 
 void container_start_run(struct agent *agent, struct ttrpc_request *request, const ProtobufCMessage *message) {
@@ -215,7 +238,7 @@ void container_start_run(struct agent *agent, struct ttrpc_request *request, con
     struct container *container = container_find(agent, request, r->container);
     if (!container)
         return;
-    if (container->state != CONTAINER_CREATED || container->own->state != PROCESS_READY) {
+    if (container->state != CONTAINER_CREATED || container->own->state != PROCESS_READY || container->own->starting) {
         refuse(request, EBUSY, container->id,
                container->state == CONTAINER_CREATING ? "is still being created"
                : container->state == CONTAINER_RUNNING || container->state == CONTAINER_CREATED
@@ -228,7 +251,10 @@ void container_start_run(struct agent *agent, struct ttrpc_request *request, con
         return;
     }
     container->own->starting = request;
-    process_go(container->own);
+    if (container->sources)
+        begin_freshening(container);
+    else
+        process_go(container->own);
 }
 
 static void set_paused(struct agent *agent, struct ttrpc_request *request, const char *id, bool paused) {

@@ -37,6 +37,8 @@ struct container {
     bool oom_untold;            /* no NextEvent has carried that yet */
     struct loop_source *ending_timer;
     pid_t sync_pid;     /* child that writes back; 0: none */
+    pid_t freshen_pid;  /* child that looks at the mounts again before the process may go; 0: none */
+    char **sources;     /* what it looks at; NULL: nothing */
     struct err failure; /* why creating it failed, told when ENDING is over */
     struct ttrpc_request *deleting;
 };
@@ -56,8 +58,8 @@ void container_own_exited(struct container *container);
 void container_oom_seen(struct container *container);
 void container_cgroup_changed(struct container *container);
 
-/* From reap.c: true when the child was this container's, and has been dealt with. */
-bool container_sync_reaped(struct container *container, pid_t pid);
+/* From reap.c: true when the child was one of this container's helpers, and has been dealt with. */
+bool container_helper_reaped(struct container *container, pid_t pid);
 
 agent_handler container_create_run;
 agent_handler container_start_run;

@@ -57,15 +57,15 @@ static void remember(struct agent *agent, pid_t pid, int status) {
     agent->early_exits[agent->n_early_exits++] = (struct early_exit){.pid = pid, .status = status};
 }
 
-static bool reaped_for_sync(struct agent *agent, pid_t pid) {
+static bool reaped_helper(struct agent *agent, pid_t pid) {
     for (struct container *c = agent->containers; c; c = c->next)
-        if (container_sync_reaped(c, pid))
+        if (container_helper_reaped(c, pid))
             return true;
     return false;
 }
 
 static void reaped(struct agent *agent, pid_t pid, int status) {
-    if (reaped_for_sync(agent, pid))
+    if (reaped_helper(agent, pid))
         return;
     if (!find_pid(agent, pid))
         read_all_reports(agent); /* stage 1 may just have said that this is the container's process */
