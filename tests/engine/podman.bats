@@ -296,7 +296,10 @@ is_gone() { ! podman container exists "$name"; }
     sleep 1
     [ "$(nsenter --target "$NAMESPACES" --mount cat "$file")" -gt "$before" ]
     podman umount "$name"
-    run podman top "$name" -o pid,args # ps in the container
+    # Podman 4 executes ps in the container, podman 5 its own beside the stand-in, where nothing is.
+    local ps=(top "$name" -o pid,args)
+    [[ $(podman version --format '{{.Client.Version}}') == 4.* ]] || ps=(exec "$name" ps -o pid,args)
+    run podman "${ps[@]}"
     echo "$output"
     [[ $status -eq 0 && $output == *"sh -c i=0"* ]]
     run podman top "$name" # reads /proc in the stand-in's root, which must stay empty (man minka, LIMITS)
