@@ -187,6 +187,99 @@ EOF
     nothing_left
 }
 
+# In the monitor's place: silent, or full of rubbish, or with a list that never ends (the real monitor's first reply,
+# marked as not the last, again and again).
+impostor() { # silent|rubbish|endless
+    python3 - "$MINKA_ROOT/$id" "$1" <<'P'
+import os, socket, sys, threading
+os.chdir(sys.argv[1])
+kind = sys.argv[2]
+os.rename("control.sock", "real.sock")
+def serve(connection):
+    try:
+        request = connection.recv(65536)
+        if kind == "silent":
+            connection.recv(1)
+        elif kind == "rubbish":
+            connection.send(os.urandom(len(request)))
+            connection.recv(1)
+        else:
+            real = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            real.connect("real.sock")
+            real.send(request)
+            reply = bytearray(real.recv(65536))
+            reply[12:16] = (1).to_bytes(4, "little")
+            while True:
+                connection.send(reply)
+    except OSError:
+        pass
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind("control.sock")
+listener.listen(16)
+open("/dev/fd/9", "w").write("ready\n")
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+P
+}
+# Each verb at once: exit code 1, one sentence.
+ask_all() { # PATTERN VERB...
+    local pattern=$1 verb
+    shift
+    for verb in "$@"; do
+        local arguments=("$verb" "$id")
+        case $verb in
+        kill) arguments+=(TERM) ;;
+        exec) arguments+=(true) ;;
+        events) arguments=(events --stats "$id") ;;
+        esac
+        (
+            code=0
+            timeout -k 5 100 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" "${arguments[@]}" </dev/null \
+                >/dev/null 2>"$BATS_TEST_TMPDIR/$verb.err" || code=$?
+            echo "$code" >"$BATS_TEST_TMPDIR/$verb.code"
+        ) 3>&- 9>&- &
+    done
+    wait_for 110 all_answered "$@"
+    for verb in "$@"; do
+        echo "$verb: $(cat "$BATS_TEST_TMPDIR/$verb.code") $(cat "$BATS_TEST_TMPDIR/$verb.err")"
+        [ "$(cat "$BATS_TEST_TMPDIR/$verb.code")" = 1 ]
+        [ "$(wc -l <"$BATS_TEST_TMPDIR/$verb.err")" -eq 1 ]
+        grep -qE "$pattern" "$BATS_TEST_TMPDIR/$verb.err"
+    done
+}
+all_answered() {
+    local verb
+    for verb in "$@"; do [ -s "$BATS_TEST_TMPDIR/$verb.code" ] || return 1; done
+}
+with_impostor() { # KIND PATTERN VERB...
+    local kind=$1
+    shift
+    minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+    mkfifo "$BATS_TEST_TMPDIR/ready"
+    exec 9<>"$BATS_TEST_TMPDIR/ready"
+    impostor "$kind" 3>&- &
+    local impostor=$!
+    read -r -t 20 -u 9
+    is_status "$id" running # it does not ask
+    ask_all "$@"
+    minka kill "$id" KILL # from outside, if need be
+    minka delete --force "$id"
+    kill "$impostor"
+    nothing_left
+}
+
+@test "a monitor that never answers: every command ends with one sentence" {
+    with_impostor silent 'has not answered within' ps kill events pause exec
+}
+
+@test "a monitor that answers with rubbish: every command ends with one sentence" {
+    with_impostor rubbish 'malformed' ps kill events pause exec
+}
+
+@test "a monitor whose list never ends: ps ends with one sentence" {
+    with_impostor endless 'end of its list' ps
+}
+
 @test "a monitor that accepts nobody: every command ends, and delete --force gives everything back" {
     minka create --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
     mkfifo "$BATS_TEST_TMPDIR/ready"

@@ -43,6 +43,9 @@ int setup_send(int sock, struct control_request *request, const int *fds, size_t
     int r = send_with_fds(sock, request, sizeof *request, fds, n_fds);
     if (r == -EPIPE || r == -ECONNRESET)
         return not_running(err);
+    if (r == -EAGAIN) /* SO_SNDTIMEO */
+        return err_set(err, ETIMEDOUT, "the sandbox's monitor has not taken a request within %d seconds",
+                       CONNECT_DEADLINE_SEC);
     return r < 0 ? err_set(err, -r, "cannot send to the sandbox's monitor: %s", strerror(-r)) : 0;
 }
 

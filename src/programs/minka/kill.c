@@ -30,8 +30,8 @@ static int send_signal(struct cli *cli, void *data, const struct operands *opera
         return r;
     struct control_reply reply;
     r = container_call(&c, CONTROL_SIGNAL, signal, o->all ? CONTROL_ALL : 0, &reply, err);
-    /* A sandbox that answers no more is ended from outside; that is what SIGKILL is for. */
-    if (r == -ETIMEDOUT && signal == SIGKILL)
+    /* A sandbox that answers no more, or no sense, is ended from outside; that is what SIGKILL is for. */
+    if ((r == -ETIMEDOUT || r == -EBADMSG) && signal == SIGKILL)
         return setup_kill_sandbox(c.state, err);
     return r;
 }

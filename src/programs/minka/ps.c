@@ -10,6 +10,7 @@
 #include "facts/json/json.h"
 #include "shared/base/buf.h"
 #include "shared/base/cleanup.h"
+#include "shared/base/loop.h"
 #include "shared/base/text.h"
 
 #include <errno.h>
@@ -81,6 +82,8 @@ static int print_table(const struct container *c, struct err *err) {
     (void)snprintf(request.container, sizeof request.container, "%s", c->id);
     struct control_reply reply;
     _cleanup_close_ int sock = -EBADF;
+    /* For all of it: each answer in time may still be one of a list without end. */
+    int64_t end = monotonic_msec() + (int64_t)PS_DEADLINE_SEC * 1000;
     int r = setup_call(c->dir, &request, NULL, 0, PS_DEADLINE_SEC, &reply, &sock, err);
     (void)printf("%-8s %7s %7s %5s %-8s %8s %s\n", "UID", "PID", "PPID", "STIME", "TTY", "TIME", "CMD");
     while (r >= 0) {
@@ -88,7 +91,12 @@ static int print_table(const struct container *c, struct err *err) {
             print_process(&reply);
         if (!reply.more)
             return 0;
-        r = setup_receive(sock, CONTROL_PS, PS_DEADLINE_SEC, &reply, err);
+        int64_t left = end - monotonic_msec();
+        if (left <= 0)
+            return err_set(err, ETIMEDOUT,
+                           "the sandbox's monitor has not come to the end of its list within %d seconds",
+                           PS_DEADLINE_SEC);
+        r = setup_receive(sock, CONTROL_PS, (unsigned)(left + 999) / 1000, &reply, err);
     }
     return r;
 }
