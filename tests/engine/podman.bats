@@ -297,8 +297,8 @@ is_gone() { ! podman container exists "$name"; }
     [ "$(nsenter --target "$NAMESPACES" --mount cat "$file")" -gt "$before" ]
     podman umount "$name"
     # Podman 4 executes ps in the container, podman 5 its own beside the stand-in, where nothing is.
-    local ps=(top "$name" -o pid,args)
-    [[ $(podman version --format '{{.Client.Version}}') == 4.* ]] || ps=(exec "$name" ps -o pid,args)
+    local ps=(top "$name" -o "pid,args")
+    [[ $(podman version --format '{{.Client.Version}}') == 4.* ]] || ps=(exec "$name" ps -o "pid,args")
     run podman "${ps[@]}"
     echo "$output"
     [[ $status -eq 0 && $output == *"sh -c i=0"* ]]
