@@ -28,6 +28,12 @@ struct stream {
     bool told; /* the host knows the end of its output */
 };
 
+/* A WaitProcess that is not answered yet. */
+struct waiter {
+    struct waiter *next;
+    struct ttrpc_request *request;
+};
+
 struct process {
     struct process *next; /* in its container */
     struct container *container;
@@ -45,10 +51,7 @@ struct process {
 
     struct ttrpc_request *launching; /* CreateContainer or ExecProcess */
     struct ttrpc_request *starting;  /* StartContainer */
-    struct waiter {
-        struct waiter *next;
-        struct ttrpc_request *request;
-    } * waiters;
+    struct waiter *waiters;
 };
 
 static inline bool process_has_terminal(const struct process *process) {

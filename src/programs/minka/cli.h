@@ -103,34 +103,18 @@ struct launch_options {
     uint32_t preserve_fds;
 };
 #define LAUNCH_OPTIONS(type)                                                                                           \
-    {'b', "bundle", "DIR", OPTION_TEXT, offsetof(type, launch.bundle), "the bundle (default: the current directory)"}, \
-        {0,                                                                                                            \
-         "pid-file",                                                                                                   \
-         "FILE",                                                                                                       \
-         OPTION_TEXT,                                                                                                  \
-         offsetof(type, launch.pid_file),                                                                              \
-         "write the pid of the container's stand-in to FILE"},                                                         \
-        {0,                                                                                                            \
-         "console-socket",                                                                                             \
-         "SOCKET",                                                                                                     \
-         OPTION_TEXT,                                                                                                  \
-         offsetof(type, launch.console_socket),                                                                        \
-         "send the terminal's master to this unix socket"},                                                            \
-        {0,                                                                                                            \
-         "preserve-fds",                                                                                               \
-         "N",                                                                                                          \
-         OPTION_NUMBER,                                                                                                \
-         offsetof(type, launch.preserve_fds),                                                                          \
-         "relay descriptors 3 to N+2 to the container's process"},                                                     \
-        {0,                                                                                                            \
-         "image",                                                                                                      \
-         "FILE",                                                                                                       \
-         OPTION_TEXT,                                                                                                  \
-         offsetof(type, launch.image),                                                                                 \
-         "use this ext4, squashfs or erofs image as the root file system"},                                            \
-        {0, "no-pivot", NULL, OPTION_IGNORED, 0, "accepted and ignored"}, {                                            \
-        0, "no-new-keyring", NULL, OPTION_IGNORED, 0, "accepted and ignored"                                           \
-    }
+    OPTION('b', "bundle", "DIR", OPTION_TEXT, offsetof(type, launch.bundle),                                           \
+           "the bundle (default: the current directory)"),                                                             \
+        OPTION(0, "pid-file", "FILE", OPTION_TEXT, offsetof(type, launch.pid_file),                                    \
+               "write the pid of the container's stand-in to FILE"),                                                   \
+        OPTION(0, "console-socket", "SOCKET", OPTION_TEXT, offsetof(type, launch.console_socket),                      \
+               "send the terminal's master to this unix socket"),                                                      \
+        OPTION(0, "preserve-fds", "N", OPTION_NUMBER, offsetof(type, launch.preserve_fds),                             \
+               "relay descriptors 3 to N+2 to the container's process"),                                               \
+        OPTION(0, "image", "FILE", OPTION_TEXT, offsetof(type, launch.image),                                          \
+               "use this ext4, squashfs or erofs image as the root file system"),                                      \
+        OPTION(0, "no-pivot", NULL, OPTION_IGNORED, 0, "accepted and ignored"),                                        \
+        OPTION(0, "no-new-keyring", NULL, OPTION_IGNORED, 0, "accepted and ignored")
 
 /*
  * Create container id. A terminal goes to the console socket, or with foreground to this process, which also relays

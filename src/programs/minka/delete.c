@@ -49,7 +49,7 @@ static int suggest_force(struct cli *cli, const char *id, struct err *err) {
     return err_set(err, why.code, "%s; `minka delete --force %s` does without it", why.text, id);
 }
 
-static int delete (struct cli *cli, void *data, const struct operands *operands, struct err *err) {
+static int delete_container(struct cli *cli, void *data, const struct operands *operands, struct err *err) {
     const struct delete_options *o = data;
     const char *id = operands->values[0];
     _cleanup_container_ struct container c = {.dir = -EBADF};
@@ -85,5 +85,5 @@ const struct command command_delete = {
     .min = 1,
     .max = 1,
     .stop_at = OPTIONS_ANYWHERE,
-    .run = delete,
+    .run = delete_container,
 };

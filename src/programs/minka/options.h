@@ -36,8 +36,11 @@ struct option {
     size_t offset; /* of the variable in the target */
     const char *help;
 };
-#define OPTIONS_END                                                                                                    \
-    { 0, NULL, NULL, OPTION_IGNORED, 0, NULL }
+/* A row in a macro, and the last row. (The releases of clang-format do not agree on braces in macros.) */
+// clang-format off
+#define OPTION(...) {__VA_ARGS__}
+#define OPTIONS_END {0, NULL, NULL, OPTION_IGNORED, 0, NULL}
+// clang-format on
 
 /* What is no option, in order; points into argv. */
 struct operands {
