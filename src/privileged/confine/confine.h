@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "privileged/filter/filter.h"
 #include "shared/base/err.h"
 
 #include <stdbool.h>
@@ -88,9 +89,10 @@ struct confine_plan {
         struct rlimit limit;
     } rlimits[CONFINE_RLIMITS_MAX];
     size_t n_rlimits;
-    bool session_leader;      /* setsid(2) */
-    bool signals_blocked;     /* start it with all signals blocked: it will receive them by signalfd(2) */
-    int controlling_terminal; /* pty slave that becomes the session's terminal, -EBADF none */
+    bool session_leader;         /* setsid(2) */
+    bool signals_blocked;        /* start it with all signals blocked: it will receive them by signalfd(2) */
+    const struct filter *filter; /* the system calls it may make; NULL: all */
+    int controlling_terminal;    /* pty slave that becomes the session's terminal, -EBADF none */
 
     /*
      * A path inside the jail, which must be the target of a mount of its own, as must be its ELF interpreter; or ...

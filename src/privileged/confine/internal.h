@@ -69,7 +69,13 @@ struct confine_property {
 };
 extern const struct confine_property confine_properties[]; /* ends with name NULL */
 int confine_prove_mounts(const struct confine_subject *subject, struct err *err);
+int confine_prove_filter(const struct confine_subject *subject, struct err *err);
 int confine_prove_emptied(const struct confine_subject *subject, struct err *err);
+
+/* Files of the process in /proc. */
+int confine_read_proc(const struct confine_subject *subject, const char *name, char **ret, struct err *err);
+/* The value of "key:" in its status, a new string without the leading tab. */
+int confine_read_status(const struct confine_subject *subject, const char *key, char **ret, struct err *err);
 
 /* All that holds before execve already, the list of descriptors included. */
 int confine_prove_ready(const struct confine_plan *plan, pid_t pid, const struct confine_message *ready,

@@ -270,6 +270,8 @@ static int print_resources(const struct confine_plan *plan, struct buf *ret) {
         r = buf_append_format(ret, "session leader%s\n", plan->controlling_terminal >= 0 ? " with a terminal" : "");
     if (r == 0 && plan->signals_blocked)
         r = buf_append_format(ret, "signals blocked\n");
+    if (r == 0 && plan->filter)
+        r = buf_append_format(ret, "filter %s\n", plan->filter->name);
     return r;
 }
 

@@ -16,7 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-static int read_proc(const struct confine_subject *s, const char *name, char **ret, struct err *err) {
+int confine_read_proc(const struct confine_subject *s, const char *name, char **ret, struct err *err) {
     int r = read_file(s->proc, name, 1 << 20, ret, NULL, NULL);
     if (r == 0)
         return 0;
@@ -24,10 +24,9 @@ static int read_proc(const struct confine_subject *s, const char *name, char **r
     return err_errno_name(err, "cannot read /proc/%d/%s", s->pid, name);
 }
 
-/* The value of "key:" in /proc/PID/status, a new string without the leading tab. */
-static int read_status(const struct confine_subject *s, const char *key, char **ret, struct err *err) {
+int confine_read_status(const struct confine_subject *s, const char *key, char **ret, struct err *err) {
     _cleanup_free_ char *text = NULL;
-    int r = read_proc(s, "status", &text, err);
+    int r = confine_read_proc(s, "status", &text, err);
     if (r < 0)
         return r;
     size_t length = strlen(key);
@@ -46,7 +45,7 @@ static int read_status(const struct confine_subject *s, const char *key, char **
 
 static int prove_ids(const struct confine_subject *s, const char *key, unsigned expected, struct err *err) {
     _cleanup_free_ char *value = NULL;
-    int r = read_status(s, key, &value, err);
+    int r = confine_read_status(s, key, &value, err);
     if (r < 0)
         return r;
     char wanted[64];
@@ -63,7 +62,7 @@ static int prove_identity(const struct confine_subject *s, struct err *err) {
 
 static int prove_groups(const struct confine_subject *s, struct err *err) {
     _cleanup_free_ char *value = NULL;
-    int r = read_status(s, "Groups", &value, err);
+    int r = confine_read_status(s, "Groups", &value, err);
     if (r < 0)
         return r;
     if (value[strspn(value, " ")] != '\0' && !confine_groups_denied())
@@ -75,7 +74,7 @@ static int prove_capabilities(const struct confine_subject *s, struct err *err) 
     static const char *const sets[] = {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"};
     for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
         _cleanup_free_ char *value = NULL;
-        int r = read_status(s, sets[i], &value, err);
+        int r = confine_read_status(s, sets[i], &value, err);
         if (r < 0)
             return r;
         char *rest;
@@ -89,7 +88,7 @@ static int prove_capabilities(const struct confine_subject *s, struct err *err) 
 
 static int prove_no_new_privileges(const struct confine_subject *s, struct err *err) {
     _cleanup_free_ char *value = NULL;
-    int r = read_status(s, "NoNewPrivs", &value, err);
+    int r = confine_read_status(s, "NoNewPrivs", &value, err);
     if (r < 0)
         return r;
     return strcmp(value, "1") == 0 ? 0
@@ -178,7 +177,7 @@ static int prove_pid_namespace(const struct confine_subject *s, struct err *err)
     if (!is_same(&related, &wanted))
         return err_set(err, EPERM, "its pid namespace is not nested in the planned one");
     _cleanup_free_ char *pids = NULL;
-    r = read_status(s, "NSpid", &pids, err);
+    r = confine_read_status(s, "NSpid", &pids, err);
     if (r < 0)
         return r;
     const char *last = strrchr(pids, '\t');
@@ -187,7 +186,7 @@ static int prove_pid_namespace(const struct confine_subject *s, struct err *err)
 
 static int prove_map(const struct confine_subject *s, const char *name, struct err *err) {
     _cleanup_free_ char *text = NULL;
-    int r = read_proc(s, name, &text, err);
+    int r = confine_read_proc(s, name, &text, err);
     if (r < 0)
         return r;
     const char *at = text;
@@ -235,7 +234,7 @@ static int prove_undumpable(const struct confine_subject *s, struct err *err) {
 static int prove_no_core(const struct confine_subject *s, struct err *err) {
     static const char key[] = "Max core file size";
     _cleanup_free_ char *text = NULL;
-    int r = read_proc(s, "limits", &text, err);
+    int r = confine_read_proc(s, "limits", &text, err);
     if (r < 0)
         return r;
     const char *line = strstr(text, key);
@@ -283,13 +282,21 @@ static int prove_descriptors(const struct confine_subject *s, struct err *err) {
 }
 
 const struct confine_property confine_properties[] = {
-    {"identity", prove_identity},           {"groups", prove_groups},
-    {"capabilities", prove_capabilities},   {"no_new_privs", prove_no_new_privileges},
-    {"namespaces", prove_namespaces},       {"network namespace", prove_network},
-    {"pid namespace", prove_pid_namespace}, {"user namespace", prove_user_namespace},
-    {"dumpable", prove_undumpable},         {"core", prove_no_core},
-    {"mounts", confine_prove_mounts},       {"emptied", confine_prove_emptied},
-    {"descriptors", prove_descriptors},     {NULL, NULL},
+    {"identity", prove_identity},
+    {"groups", prove_groups},
+    {"capabilities", prove_capabilities},
+    {"no_new_privs", prove_no_new_privileges},
+    {"filter", confine_prove_filter},
+    {"namespaces", prove_namespaces},
+    {"network namespace", prove_network},
+    {"pid namespace", prove_pid_namespace},
+    {"user namespace", prove_user_namespace},
+    {"dumpable", prove_undumpable},
+    {"core", prove_no_core},
+    {"mounts", confine_prove_mounts},
+    {"emptied", confine_prove_emptied},
+    {"descriptors", prove_descriptors},
+    {NULL, NULL},
 };
 
 static int prove(struct confine_subject *subject, struct err *err) {

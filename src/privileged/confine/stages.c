@@ -15,6 +15,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
+#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
@@ -343,6 +344,45 @@ static int stage_no_new_privileges(struct child *c, struct err *err) {
 }
 
 /*
+ * execve(2) from one known place: the filter lets it through there only. The arguments are execveat(2)'s, five of them,
+ * of which execve(2) ignores the last two.
+ */
+long confine_call_at_start(long number, ...);
+extern const char confine_start[]; /* the instruction after the system call's, which is what the filter sees */
+__asm__(".text\n"
+        ".type confine_call_at_start, @function\n"
+        "confine_call_at_start:\n"
+        ".cfi_startproc\n"
+        "mov %rdi, %rax\n"
+        "mov %rsi, %rdi\n"
+        "mov %rdx, %rsi\n"
+        "mov %rcx, %rdx\n"
+        "mov %r8, %r10\n"
+        "mov %r9, %r8\n"
+        "syscall\n"
+        "confine_start:\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        ".size confine_call_at_start, . - confine_call_at_start\n");
+
+/*
+ * Should: load the plan's list of system calls, under which this process does what is left: the proof and execve(2).
+ * Must not: come before no_new_privs, without which it would need a capability.
+ */
+static int stage_filter(struct child *c, struct err *err) {
+    struct sock_filter code[FILTER_LENGTH_MAX];
+    if (!c->plan->filter)
+        return 0;
+    int length = filter_assemble(c->plan->filter, (uint64_t)(uintptr_t)confine_start, code, ARRAY_SIZE(code));
+    if (length < 0)
+        return err_set(err, -length, "cannot make the filter \"%s\"", c->plan->filter->name);
+    struct sock_fprog program = {.len = (unsigned short)length, .filter = code};
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+        return err_errno_name(err, "cannot load the filter \"%s\"", c->plan->filter->name);
+    return 0;
+}
+
+/*
  * Should: let the parent read everything back while nothing of the program has run yet.
  * Must not: go on without its word.
  */
@@ -358,10 +398,10 @@ static int stage_proof(struct child *c, struct err *err) {
  */
 static int stage_execute(struct child *c, struct err *err) {
     const struct confine_plan *plan = c->plan;
-    if (plan->executable)
-        (void)execve(plan->executable, plan->argv, plan->envp);
-    else
-        (void)syscall(SYS_execveat, c->executable_fd, "", plan->argv, plan->envp, AT_EMPTY_PATH);
+    long r = plan->executable ? confine_call_at_start(SYS_execve, plan->executable, plan->argv, plan->envp, 0, 0)
+                              : confine_call_at_start(SYS_execveat, (long)c->executable_fd, "", plan->argv, plan->envp,
+                                                      (long)AT_EMPTY_PATH);
+    errno = (int)-r;
     return err_errno_name(err, "cannot execute %s", plan->executable ? plan->executable : plan->argv[0]);
 }
 
@@ -380,6 +420,7 @@ static const struct {
     {"user namespace", stage_user_namespace},
     {"identity", stage_identity},
     {"no new privileges", stage_no_new_privileges},
+    {"filter", stage_filter},
     {"proof", stage_proof},
     {"execute", stage_execute},
 };

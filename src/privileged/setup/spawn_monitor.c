@@ -104,6 +104,7 @@ int spawn_monitor(struct sandbox *s, struct err *err) {
     plan->pid_namespace = CONFINE_PID_NEW;
     plan->net_namespace = CONFINE_NET_NEW;
     plan->session_leader = true;
+    plan->filter = &filter_monitor;
     plan->executable_fd = program;
     limit(plan, RLIMIT_NOFILE, MONITOR_FILES);
     limit(plan, RLIMIT_NPROC, 1); /* no threads, no children */

@@ -24,6 +24,7 @@ int standin_spawn(const struct standin *standin, struct process *ret, struct err
     plan->net_namespace = standin->net_namespace >= 0 ? CONFINE_NET_JOIN : CONFINE_NET_NEW;
     plan->net_namespace_fd = standin->net_namespace;
     plan->session_leader = true;
+    plan->filter = &filter_standin;
     plan->signals_blocked = true;
     plan->controlling_terminal = standin->terminal;
     plan->executable_fd = program;

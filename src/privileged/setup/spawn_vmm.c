@@ -130,6 +130,7 @@ int spawn_vmm(struct sandbox *s, struct err *err) {
     plan->pid_namespace_of = s->monitor.pidfd;
     plan->net_namespace = CONFINE_NET_NEW;
     plan->session_leader = true;
+    plan->filter = s->machine.kvm ? &filter_vmm_kvm : &filter_vmm_tcg;
     plan->executable = s->machine.vmm_path;
     plan->argv = s->vmm_argv;
     static char *const no_environment[] = {NULL};

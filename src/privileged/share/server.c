@@ -292,6 +292,7 @@ int share_plan(const struct share *share, struct confine_plan *plan, char ***ret
     plan->pid_namespace = CONFINE_PID_NEW_INSIDE;
     plan->pid_namespace_of = share->pid_namespace_of;
     plan->user_namespace = true;
+    plan->filter = share->kind == SHARE_SERVER_RUST ? &filter_server_rust : &filter_server_c;
     plan->ambient = true;
     plan->keep_capabilities = SHARE_CAPABILITIES;
     for (int number = 0; number < 3; number++) /* Rust's runtime wants all three; reading from a pipe's end fails */
