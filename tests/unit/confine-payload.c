@@ -6,12 +6,15 @@
  *   pause          wait for a signal
  *   reap           pid 1 of a sandbox: wait for every child that comes
  *   exit N
+ *   thread WHAT    make a thread that goes its own way in descriptors (files) or in a namespace (mounts), or not
+ *                  (nothing), write one byte to descriptor 7 when it has, and pause
  *   report FD      write what it sees of itself to FD, one "key value" per line, then pause
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,12 +75,33 @@ static void report(int out) {
     dprintf(out, "done 1\n");
 }
 
+static int thread(void *what) {
+    int failed = 0;
+    if (strcmp(what, "files") == 0)
+        failed = unshare(CLONE_FILES) < 0 || open("/", O_RDONLY | O_DIRECTORY) < 0;
+    else if (strcmp(what, "mounts") == 0)
+        failed = unshare(CLONE_NEWNS) < 0;
+    if (!failed && write(7, "x", 1) != 1)
+        failed = 1;
+    while (pause() < 0)
+        ;
+    return 0;
+}
+
+/* By system call, so that the static program needs no library of threads. */
+static void make_thread(char *what) {
+    static char stack[65536] __attribute__((aligned(16)));
+    (void)clone(thread, stack + sizeof stack, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, what);
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "pause";
     if (strcmp(what, "exit") == 0)
         return argc > 2 ? atoi(argv[2]) : 0;
     if (strcmp(what, "reap") == 0)
         (void)signal(SIGCHLD, on_child);
+    if (strcmp(what, "thread") == 0 && argc > 2)
+        make_thread(argv[2]);
     if (strcmp(what, "report") == 0)
         report(argc > 2 ? atoi(argv[2]) : 1);
     for (;;)

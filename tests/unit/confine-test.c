@@ -16,10 +16,13 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -107,6 +110,7 @@ static void run_and_report(struct running *r, char *text, size_t size) {
     static char *argv[] = {word_payload, word_report, word_7, NULL};
     r->plan.argv = argv;
     confine_plan_add_fd(&r->plan, pipe_ends[1], 7);
+    confine_plan_may_hold(&r->plan, CONFINE_HOLDS_PIPE, NULL, 1, CONFINE_WRITE);
     text[0] = '\0';
     start(r);
     (void)close(pipe_ends[1]);
@@ -459,6 +463,306 @@ static void test_each_property_can_fail(void **state) {
     stop(&r);
 }
 
+/* ---- the census ---- */
+
+enum { HELD_NUMBER = 9 };
+
+/* A process that holds just this at HELD_NUMBER. */
+static void start_holder(struct running *r, int fd) {
+    make_static_plan(r, "VMM", pause_argv);
+    confine_plan_add_fd(&r->plan, fd, HELD_NUMBER);
+    start(r);
+}
+
+static void add_holding(struct confine_plan *plan, const struct confine_holding *holding) {
+    *confine_plan_may_hold(plan, holding->kind, holding->name, holding->most, holding->access) = *holding;
+}
+
+/* What fd is, that it is refused where it is not on the list, by these words, and let through where it is. */
+static void expect_census(int fd, const char *words, const struct confine_holding *holding) {
+    struct running r = {0};
+    struct err err = {0};
+    start_holder(&r, fd);
+    assert_true(confine_prove(&r.plan, r.pid, false, &err) < 0);
+    if (!strstr(err.text, words) || !strstr(err.text, "is not on its list [descriptors]"))
+        fail_msg("expected \"%s\" in: %s", words, err.text);
+    add_holding(&r.plan, holding);
+    prove(&r, false);
+    /* The same for less than it is open for. */
+    if (holding->access == (CONFINE_READ | CONFINE_WRITE) && holding->kind != CONFINE_HOLDS_TREE) {
+        r.plan.holdings[0].access = CONFINE_READ;
+        expect_disproof(&r.plan, r.pid, false, "descriptors");
+    }
+    stop(&r);
+    (void)close(fd);
+}
+
+static struct confine_holding holds(enum confine_holding_kind kind, const char *name, unsigned access) {
+    return (struct confine_holding){.kind = kind, .name = name, .access = access};
+}
+
+static void test_census_of_each_kind(void **state) {
+    (void)state;
+    need_root();
+    const unsigned both = CONFINE_READ | CONFINE_WRITE;
+    int pair[2];
+    struct stat st;
+    struct confine_holding h = holds(CONFINE_HOLDS_PIPE, NULL, CONFINE_READ);
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    expect_census(pair[0], "descriptor 9, a pipe open for reading (pipe:[", &h);
+    (void)close(pair[1]);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    h = holds(CONFINE_HOLDS_UNIX_SOCKET, NULL, both);
+    expect_census(pair[0], "a unix socket open for reading and writing (socket:[", &h);
+    (void)close(pair[1]);
+    static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        int sock = socket(families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        h = holds(CONFINE_HOLDS_SOCKET, NULL, both);
+        if (sock >= 0) /* the kernel may be without IPv6 */
+            expect_census(sock, "a socket that is no unix socket", &h);
+    }
+    h = holds(CONFINE_HOLDS_MEMORY, NULL, both);
+    expect_census(memfd_create("guest", MFD_CLOEXEC), "a memory file open for reading and writing", &h);
+    h = holds(CONFINE_HOLDS_KERNEL, "eventfd", both);
+    expect_census(eventfd(0, EFD_CLOEXEC), "a kernel object open for reading and writing (eventfd)", &h);
+    h = holds(CONFINE_HOLDS_KERNEL, "eventpoll", both);
+    expect_census(epoll_create1(EPOLL_CLOEXEC), "(eventpoll)", &h);
+    h = holds(CONFINE_HOLDS_CHARACTER, NULL, both);
+    h.device = makedev(1, 3);
+    expect_census(open("/dev/null", O_RDWR | O_CLOEXEC), "a character device", &h);
+    h = holds(CONFINE_HOLDS_TERMINAL, NULL, both);
+    expect_census(open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), "a terminal", &h);
+    int file = open(PAYLOAD_STATIC, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fstat(file, &st), 0);
+    h = holds(CONFINE_HOLDS_FILE, NULL, CONFINE_READ);
+    h.device = st.st_dev;
+    h.inode = st.st_ino;
+    expect_census(file, "a file open for reading (/", &h);
+}
+
+/* What no list can allow. */
+static void test_census_refuses(void **state) {
+    (void)state;
+    need_root();
+    char name[] = "/tmp/minka-census-XXXXXX";
+    int fds[] = {open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), open("/etc", O_PATH | O_CLOEXEC),
+                 open("/etc/passwd", O_PATH | O_CLOEXEC), mkstemp(name)};
+    static const char *const words[] = {"a directory open for reading (/etc)",
+                                        "a directory open for nothing but its place (/etc)",
+                                        "a file open for nothing but its place (/etc/passwd)",
+                                        "a file open for reading and writing (/tmp/minka-census-"};
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        struct running r = {0};
+        struct err err = {0};
+        assert_true(fds[i] >= 0);
+        start_holder(&r, fds[i]);
+        for (int kind = 0; kind <= CONFINE_HOLDS_OTHER; kind++) {
+            struct confine_holding h = holds((enum confine_holding_kind)kind, "/elsewhere",
+                                             i == 3 ? CONFINE_READ : CONFINE_READ | CONFINE_WRITE);
+            add_holding(&r.plan, &h);
+        }
+        assert_true(confine_prove(&r.plan, r.pid, false, &err) < 0);
+        if (!strstr(err.text, words[i]))
+            fail_msg("expected \"%s\" in: %s", words[i], err.text);
+        stop(&r);
+        (void)close(fds[i]);
+    }
+    (void)unlink(name);
+    /* Another file than the planned one, and another device. */
+    struct running r = {0};
+    start_holder(&r, open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+    struct confine_holding other = holds(CONFINE_HOLDS_FILE, NULL, CONFINE_READ);
+    other.inode = 1;
+    add_holding(&r.plan, &other);
+    expect_disproof(&r.plan, r.pid, false, "descriptors");
+    stop(&r);
+    (void)close(r.plan.fds[0].fd);
+    start_holder(&r, open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    other = holds(CONFINE_HOLDS_CHARACTER, NULL, CONFINE_READ);
+    other.device = makedev(1, 3);
+    add_holding(&r.plan, &other);
+    expect_disproof(&r.plan, r.pid, false, "descriptors");
+    stop(&r);
+    (void)close(r.plan.fds[0].fd);
+}
+
+/* A name is chosen by who makes the file: it is what it is all the same. */
+static void test_census_is_not_told_by_names(void **state) {
+    (void)state;
+    need_root();
+    char directory[] = "/tmp/minka-census-XXXXXX", path[128];
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(path, sizeof path, "%s/memfd:guest", directory);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 && unlink(path) == 0);
+    struct running r = {0};
+    start_holder(&r, fd);
+    struct confine_holding memory = holds(CONFINE_HOLDS_MEMORY, NULL, CONFINE_READ | CONFINE_WRITE);
+    add_holding(&r.plan, &memory);
+    expect_disproof(&r.plan, r.pid, false, "descriptors");
+    stop(&r);
+    (void)close(fd);
+    (void)snprintf(path, sizeof path, "%s/pipe:[1]", directory);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    start_holder(&r, fd);
+    struct confine_holding named = holds(CONFINE_HOLDS_PIPE, NULL, CONFINE_READ | CONFINE_WRITE);
+    add_holding(&r.plan, &named);
+    expect_disproof(&r.plan, r.pid, false, "descriptors");
+    stop(&r);
+    (void)close(fd);
+    (void)unlink(path);
+    (void)rmdir(directory);
+}
+
+static void test_census_counts(void **state) {
+    (void)state;
+    need_root();
+    struct running r = {0};
+    struct err err = {0};
+    int fd = eventfd(0, EFD_CLOEXEC);
+    make_static_plan(&r, "VMM", pause_argv);
+    for (int i = 0; i < 3; i++)
+        confine_plan_add_fd(&r.plan, fd, 20 + i);
+    confine_plan_may_hold(&r.plan, CONFINE_HOLDS_KERNEL, "eventfd", 3, CONFINE_READ | CONFINE_WRITE);
+    start(&r);
+    prove(&r, false);
+    r.plan.holdings[0].most = 2;
+    assert_true(confine_prove(&r.plan, r.pid, false, &err) < 0);
+    assert_non_null(strstr(err.text, "descriptor 22, a kernel object open for reading and writing (eventfd), one more "
+                                     "than the 2 that it may have [descriptors]"));
+    r.plan.holdings[0].most = 0;
+    prove(&r, false);
+    stop(&r);
+    (void)close(fd);
+}
+
+/* Limits that somebody raised, a cgroup that somebody took it out of. */
+static void test_limits_and_cgroup(void **state) {
+    (void)state;
+    need_root();
+    struct running r = {0};
+    make_static_plan(&r, "VMM", pause_argv);
+    r.plan.rlimits[r.plan.n_rlimits].resource = RLIMIT_NOFILE;
+    r.plan.rlimits[r.plan.n_rlimits++].limit = (struct rlimit){64, 64};
+    start(&r);
+    prove(&r, false);
+    /* It may have lowered them. */
+    r.plan.rlimits[0].limit = (struct rlimit){65, 65};
+    prove(&r, false);
+    r.plan.rlimits[0].limit = (struct rlimit){63, 63};
+    expect_disproof(&r.plan, r.pid, false, "limits");
+    r.plan.rlimits[0].limit = (struct rlimit){64, 64};
+    if (prlimit(r.pid, RLIMIT_NOFILE, &(struct rlimit){64, 65}, NULL) == 0) /* CAP_SYS_RESOURCE */
+        expect_disproof(&r.plan, r.pid, false, "limits");
+    r.plan.n_rlimits = 0;
+    r.plan.cgroup = "/minka/elsewhere";
+    expect_disproof(&r.plan, r.pid, false, "cgroup");
+    stop(&r);
+}
+
+/* Of a process that goes wrong in a thread only. */
+static void test_threads(void **state) {
+    (void)state;
+    need_root();
+    static char word_thread[] = "thread";
+    static char word_files[] = "files", word_mounts[] = "mounts", word_nothing[] = "nothing";
+    char *const kinds[] = {word_nothing, word_files, word_mounts};
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct running r = {0};
+        int ends[2];
+        char ready;
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        char *argv[] = {word_payload, word_thread, kinds[i], NULL};
+        make_static_plan(&r, "VMM", argv);
+        confine_plan_add_fd(&r.plan, ends[1], 7);
+        confine_plan_may_hold(&r.plan, CONFINE_HOLDS_PIPE, NULL, 2, CONFINE_WRITE);
+        if (i == 2) { /* a capability is what it takes */
+            r.plan.user_namespace = true;
+            r.plan.maps[0] = (struct confine_id_map){0, LEASED, 1};
+            r.plan.n_maps = 1;
+            r.plan.keep_capabilities = UINT64_C(1) << CAP_SYS_ADMIN;
+            r.plan.ambient = true;
+        }
+        start(&r);
+        (void)close(ends[1]);
+        assert_int_equal(read(ends[0], &ready, 1), 1);
+        if (i == 0)
+            prove(&r, false);
+        else
+            expect_disproof(&r.plan, r.pid, false, "threads");
+        (void)close(ends[0]);
+        stop(&r);
+    }
+}
+
+/* What audit shows is what is. */
+static void test_facts(void **state) {
+    (void)state;
+    need_root();
+    struct running r = {0};
+    struct err err = {0};
+    int fd = eventfd(0, EFD_CLOEXEC);
+    start_holder(&r, fd);
+    struct confine_facts facts;
+    if (confine_look(&r.plan, r.pid, &facts, &err) < 0)
+        fail_msg("%s", err.text);
+    for (int i = 0; i < 4; i++)
+        assert_true(facts.uids[i] == LEASED && facts.gids[i] == LEASED);
+    assert_string_equal(facts.groups, "");
+    for (int i = 0; i < CONFINE_CAPABILITY_SETS; i++)
+        assert_int_equal(facts.capabilities[i], 0);
+    assert_true(facts.no_new_privs && !facts.dumpable);
+    assert_int_equal(facts.threads, 1);
+    for (int i = 0; i < CONFINE_NAMESPACES; i++) {
+        assert_true(facts.namespaces[i] != 0);
+        assert_int_equal(facts.shared[i], strcmp(confine_namespaces[i], "user") == 0);
+    }
+    assert_int_equal(facts.n_mounts, 1);
+    assert_string_equal(facts.mounts[0].type, "tmpfs");
+    assert_int_equal(facts.n_descriptors, 1);
+    assert_int_equal(facts.descriptors[0].number, HELD_NUMBER);
+    assert_int_equal(facts.descriptors[0].kind, CONFINE_HOLDS_KERNEL);
+    assert_string_equal(facts.descriptors[0].name, "eventfd");
+    assert_int_equal(facts.limits[0].rlim_max, 0);
+    confine_facts_done(&facts);
+    stop(&r);
+    assert_int_equal(confine_look(&r.plan, r.pid, &facts, &err), -ESRCH);
+    (void)close(fd);
+}
+
+/* All properties are told, not just the first that does not hold. */
+static void count_wrong(void *data, const char *property, const struct err *wrong) {
+    size_t *counts = data;
+    counts[0]++;
+    if (wrong->code != 0) {
+        counts[1]++;
+        assert_true(strcmp(property, "identity") == 0 || strcmp(property, "descriptors") == 0);
+    }
+}
+
+static void test_examine(void **state) {
+    (void)state;
+    need_root();
+    struct running r = {0};
+    struct err err = {0};
+    int fd = eventfd(0, EFD_CLOEXEC);
+    start_holder(&r, fd);
+    struct confine_plan wrong = r.plan;
+    wrong.uid++;
+    size_t counts[2] = {0};
+    assert_int_equal(confine_examine(&wrong, r.pid, false, count_wrong, counts, &err), 0);
+    size_t all = 0;
+    while (confine_properties[all].name)
+        all++;
+    assert_int_equal(counts[0], all);
+    assert_int_equal(counts[1], 2);
+    stop(&r);
+    assert_int_equal(confine_examine(&wrong, r.pid, false, count_wrong, counts, &err), -ESRCH);
+    (void)close(fd);
+}
+
 /* Of a process that nobody confined, no property holds. */
 static void test_unconfined_process_has_no_property(void **state) {
     (void)state;
@@ -621,6 +925,14 @@ int main(void) {
         cmocka_unit_test(test_nested_namespaces_end_with_pid_1),
         cmocka_unit_test(test_user_namespace),
         cmocka_unit_test(test_each_property_can_fail),
+        cmocka_unit_test(test_census_of_each_kind),
+        cmocka_unit_test(test_census_refuses),
+        cmocka_unit_test(test_census_is_not_told_by_names),
+        cmocka_unit_test(test_census_counts),
+        cmocka_unit_test(test_limits_and_cgroup),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_examine),
         cmocka_unit_test(test_unconfined_process_has_no_property),
         cmocka_unit_test(test_failures_leave_nothing),
         cmocka_unit_test(test_foreign_mount_namespace_is_refused),

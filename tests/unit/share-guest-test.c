@@ -27,6 +27,7 @@
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -155,6 +156,8 @@ static void start_server(struct sandbox *s, const char *root, const char *path, 
     if (share_find_server(real, &share.kind, &found, &err) < 0 ||
         share_plan(&share, &s->server_plan, &s->server_strings, &err) < 0)
         fail_msg("%s", err.text);
+    /* Here not a pipe. */
+    confine_plan_may_hold(&s->server_plan, CONFINE_HOLDS_CHARACTER, NULL, 3, CONFINE_WRITE)->device = makedev(1, 3);
     size_t count = 0;
     for (size_t i = 0; i < s->server_plan.n_mounts; i++)
         if (s->server_plan.mounts[i].executable) {
@@ -231,6 +234,13 @@ static void start_vmm(struct sandbox *s, int vhost_user) {
     confine_plan_add_fd(&s->vmm_plan, qmp[1], 4);
     confine_plan_add_fd(&s->vmm_plan, console[1], 5);
     confine_plan_add_fd(&s->vmm_plan, vhost_user, 6);
+    const unsigned both = CONFINE_READ | CONFINE_WRITE;
+    confine_plan_may_hold(&s->vmm_plan, CONFINE_HOLDS_CHARACTER, NULL, 3, both)->device = makedev(1, 3);
+    confine_plan_may_hold(&s->vmm_plan, CONFINE_HOLDS_UNIX_SOCKET, NULL, 4, both);
+    confine_plan_may_hold(&s->vmm_plan, CONFINE_HOLDS_MEMORY, NULL, 1, both);
+    static const char *const objects[] = {"eventfd", "eventpoll", "signalfd"};
+    for (size_t i = 0; i < ARRAY_SIZE(objects); i++)
+        confine_plan_may_hold(&s->vmm_plan, CONFINE_HOLDS_KERNEL, objects[i], 0, both);
     s->vmm_plan.pid_namespace = CONFINE_PID_NEW_INSIDE;
     s->vmm_plan.pid_namespace_of = s->monitor;
     s->vmm_plan.executable = qemu;

@@ -8,6 +8,7 @@
 
 #include "shared/base/err.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -25,6 +26,8 @@ struct cgroup_limits { /* 0 = leave alone */
 
 /* Has the path the form slice:prefix:name? */
 bool cgroup_path_is_systemd(const char *path);
+/* "/a/b" as it is; "slice:prefix:name" as systemd places that scope. "a/b" is taken from the root. */
+int cgroup_resolve(const char *path, char ret[PATH_MAX], struct err *err);
 
 /*
  * Create path ("/libpod_parent/libpod-ID"; "slice:prefix:name" is taken apart as systemd would) in every hierarchy

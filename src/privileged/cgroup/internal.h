@@ -27,9 +27,6 @@ int hierarchies_find(struct hierarchies *ret, struct err *err);
 void hierarchies_done(struct hierarchies *hierarchies);
 bool hierarchy_has(const struct hierarchy *hierarchy, const char *controller);
 
-/* "/a/b" as it is; "slice:prefix:name" as systemd places that scope. "a/b" is taken from the root. */
-int cgroup_resolve(const char *path, char ret[PATH_MAX], struct err *err);
-
 /* The directory's descriptor (O_PATH) for a resolved path, or -errno. */
 int hierarchy_open(const struct hierarchy *hierarchy, const char *path);
 

@@ -56,11 +56,48 @@ struct confine_fd {
     int number; /* in the process; 0..1023, all others are closed */
 };
 
+/*
+ * What a process may hold while it serves: the census of confine_prove(). Anything that is on no line of this list
+ * fails it: a directory, a named file, a device, a socket of another family, one more than there should be.
+ */
+enum confine_holding_kind {
+    CONFINE_HOLDS_PIPE,
+    CONFINE_HOLDS_UNIX_SOCKET,
+    CONFINE_HOLDS_SOCKET,    /* of any other family */
+    CONFINE_HOLDS_MEMORY,    /* memfd_create(2) */
+    CONFINE_HOLDS_FILE,      /* regular: the one of device and inode, or any where inode is 0 */
+    CONFINE_HOLDS_CHARACTER, /* a character device, of this number; 0: any */
+    CONFINE_HOLDS_TERMINAL,  /* a pseudo-terminal, either side */
+    CONFINE_HOLDS_BLOCK,     /* a block device, of this number */
+    CONFINE_HOLDS_KERNEL,    /* a handle on something in the kernel, by name: "eventfd", "kvm-vcpu" */
+    CONFINE_HOLDS_TREE,      /* whatever is in the mount whose target name is, or in one below it */
+    CONFINE_HOLDS_OWN_PROC,  /* a place (O_PATH) in a proc of its own, which is mounted nowhere any more */
+    CONFINE_HOLDS_DIRECTORY, /* never planned; what the census calls what else it finds */
+    CONFINE_HOLDS_OTHER,
+};
+
+enum { CONFINE_READ = 1, CONFINE_WRITE = 2 };
+
+struct confine_holding {
+    enum confine_holding_kind kind;
+    unsigned access;  /* at most; 0 is O_PATH */
+    unsigned most;    /* how many; 0: as many as its limit of open files allows */
+    const char *name; /* of KERNEL and TREE */
+    dev_t device;
+    ino_t inode;
+};
+
 struct confine_id_map {
     uint32_t inside, outside, count;
 };
 
-enum { CONFINE_MOUNTS_MAX = 160, CONFINE_FDS_MAX = 32, CONFINE_MAPS_MAX = 8, CONFINE_RLIMITS_MAX = 8 };
+enum {
+    CONFINE_MOUNTS_MAX = 160,
+    CONFINE_FDS_MAX = 32,
+    CONFINE_MAPS_MAX = 8,
+    CONFINE_RLIMITS_MAX = 8,
+    CONFINE_HOLDINGS_MAX = 32
+};
 
 struct confine_plan {
     const char *role; /* for messages: "VMM", "monitor", "file server", "stand-in" */
@@ -72,7 +109,9 @@ struct confine_plan {
     enum confine_pid_namespace pid_namespace;
     int pid_namespace_of; /* pidfd, for JOIN and NEW_INSIDE */
     enum confine_net_namespace net_namespace;
-    int net_namespace_fd;                         /* for JOIN */
+    int net_namespace_fd;       /* for JOIN */
+    dev_t net_namespace_device; /* the same, for a proof when it is closed: net_namespace_fd < 0 */
+    ino_t net_namespace_inode;
     bool user_namespace;                          /* a new one with these maps */
     uid_t user_namespace_uid;                     /* who the process is inside it */
     struct confine_id_map maps[CONFINE_MAPS_MAX]; /* for uids and gids alike */
@@ -84,6 +123,8 @@ struct confine_plan {
     size_t n_mounts;
     struct confine_fd fds[CONFINE_FDS_MAX];
     size_t n_fds;
+    struct confine_holding holdings[CONFINE_HOLDINGS_MAX];
+    size_t n_holdings;
     struct {
         int resource;
         struct rlimit limit;
@@ -103,7 +144,8 @@ struct confine_plan {
     char *const *argv; /* NULL-terminated */
     char *const *envp;
 
-    int cgroup_fd; /* of a cgroup v2 to be made in, where the kernel allows that; -EBADF */
+    const char *cgroup; /* path in its hierarchies, for the proof; NULL: it is in none of its own */
+    int cgroup_fd;      /* of a cgroup v2 to be made in, where the kernel allows that; -EBADF */
     /*
      * Called in the process, which has done nothing yet and still has the caller's rights: join cgroups here. Not in
      * the parent: to move another process the kernel waits for an RCU grace period, 10 ms and more, each time.
@@ -119,6 +161,10 @@ void confine_plan_add_fd(struct confine_plan *plan, int fd, int number);
 struct confine_mount *confine_plan_add_mount(struct confine_plan *plan, enum confine_mount_kind kind,
                                              const char *source, const char *target);
 
+/* The holding can be given a device and inode. Specific ones first: the first that fits takes a descriptor. */
+struct confine_holding *confine_plan_may_hold(struct confine_plan *plan, enum confine_holding_kind kind,
+                                              const char *name, unsigned most, unsigned access);
+
 /*
  * Start the process. Returns when execve(2) has succeeded. *ret_pid is in the caller's pid namespace; *ret_pidfd is
  * close-on-exec. On failure the process is gone and err names the role, the stage and the cause.
@@ -132,10 +178,15 @@ int confine_spawn(const struct confine_plan *plan, pid_t *ret_pid, int *ret_pidf
 int confine_empty(const struct confine_plan *plan, int pidfd, pid_t pid, struct err *err);
 
 /*
- * Read back uid, gid, groups, capability sets, no_new_privs, namespaces (all differ from the caller's, but for what
- * the plan joined) and mounts of a started process and compare. emptied: confine_empty() has been called.
+ * Read back what the kernel says of a started process and compare it with the plan, property by property
+ * (docs/confinement.md, 3). emptied: confine_empty() has been called.
  */
 int confine_prove(const struct confine_plan *plan, pid_t pid, bool emptied, struct err *err);
+
+/* The same, for one who wants to know all: found() is told each property and what is wrong, code 0: it holds. */
+typedef void confine_found_fn(void *data, const char *property, const struct err *wrong);
+int confine_examine(const struct confine_plan *plan, pid_t pid, bool emptied, confine_found_fn *found, void *data,
+                    struct err *err);
 
 /*
  * Run fn in a short-lived child inside the mount namespace of the process, with its root as root and working

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "privileged/confine/confine.h"
+#include "privileged/confine/facts.h"
 
 #include <limits.h>
 
@@ -71,6 +72,23 @@ extern const struct confine_property confine_properties[]; /* ends with name NUL
 int confine_prove_mounts(const struct confine_subject *subject, struct err *err);
 int confine_prove_filter(const struct confine_subject *subject, struct err *err);
 int confine_prove_emptied(const struct confine_subject *subject, struct err *err);
+int confine_prove_holdings(const struct confine_subject *subject, struct err *err);
+int confine_prove_limits(const struct confine_subject *subject, struct err *err);
+int confine_prove_cgroup(const struct confine_subject *subject, struct err *err);
+int confine_prove_threads(const struct confine_subject *subject, struct err *err);
+/* Properties that each thread has for itself, by the names in confine_properties. */
+bool confine_is_of_thread(const struct confine_plan *plan, const char *property);
+
+/* Files of the process in /proc. */
+int confine_read_proc(const struct confine_subject *subject, const char *name, char **ret, struct err *err);
+/* The value of "key:" in its status, a new string without the leading tab. */
+int confine_read_status(const struct confine_subject *subject, const char *key, char **ret, struct err *err);
+int confine_read_limit(const struct confine_subject *subject, int resource, struct rlimit *ret, struct err *err);
+/* Its mountinfo and root directory, seen from where it was put. */
+int confine_open_view(const struct confine_subject *subject, int *ret_mountinfo, int *ret_root, struct err *err);
+/* What it holds, sorted by number; free(). */
+int confine_list_descriptors(const struct confine_subject *subject, struct confine_descriptor **ret, size_t *ret_count,
+                             struct err *err);
 
 /* Files of the process in /proc. */
 int confine_read_proc(const struct confine_subject *subject, const char *name, char **ret, struct err *err);
@@ -88,12 +106,6 @@ int confine_prove_ready(const struct confine_plan *plan, pid_t pid, const struct
 int confine_view(pid_t pid, int *ret_mountinfo, int *ret_root, struct err *err);
 
 /* Mounts, from an open mountinfo. */
-struct confine_mounted {
-    char *point; /* unescaped */
-    char *type;
-    bool readonly; /* the mount, not the file system */
-    bool nosuid, nodev, noexec;
-};
 int confine_list_mounts(int mountinfo, struct confine_mounted **ret, size_t *ret_count, struct err *err);
 void confine_free_mounts(struct confine_mounted *mounts, size_t count);
 

@@ -3,6 +3,7 @@
 #include "privileged/confine/internal.h"
 #include "shared/base/buf.h"
 #include "shared/base/cleanup.h"
+#include "shared/base/text.h"
 
 #include <string.h>
 
@@ -46,6 +47,9 @@ static bool has_option(const char *options, const char *name) {
 static int parse_line(char *line, struct confine_mounted *ret) {
     char *rest = NULL, *field = strtok_r(line, " ", &rest);
     char *point = NULL, *options = NULL;
+    uint64_t id = 0;
+    if (!field || parse_u64(field, &id) < 0)
+        return -EBADMSG;
     for (int i = 0; field && strcmp(field, "-") != 0; i++, field = strtok_r(NULL, " ", &rest)) {
         if (i == 4)
             point = field;
@@ -57,6 +61,7 @@ static int parse_line(char *line, struct confine_mounted *ret) {
         return -EBADMSG;
     unescape(point);
     *ret = (struct confine_mounted){
+        .id = id,
         .point = strdup(point),
         .type = strdup(type),
         .readonly = has_option(options, "ro"),

@@ -42,6 +42,15 @@ struct confine_mount *confine_plan_add_mount(struct confine_plan *plan, enum con
     return m;
 }
 
+struct confine_holding *confine_plan_may_hold(struct confine_plan *plan, enum confine_holding_kind kind,
+                                              const char *name, unsigned most, unsigned access) {
+    if (plan->n_holdings == CONFINE_HOLDINGS_MAX)
+        abort();
+    struct confine_holding *h = &plan->holdings[plan->n_holdings++];
+    *h = (struct confine_holding){.kind = kind, .access = access, .most = most, .name = name};
+    return h;
+}
+
 bool confine_map_inside(const struct confine_plan *plan, uint32_t outside, uint32_t *ret_inside) {
     for (size_t i = 0; i < plan->n_maps; i++) {
         const struct confine_id_map *m = &plan->maps[i];
@@ -258,10 +267,21 @@ static int print_mount(const struct confine_mount *m, struct buf *ret) {
                              m->recursive ? " recursive" : "", m->stays ? " stays" : "");
 }
 
+static int print_holding(const struct confine_holding *h, struct buf *ret) {
+    int r = buf_append_format(ret, "may hold ");
+    if (r == 0)
+        r = h->most ? buf_append_format(ret, "%u ", h->most) : buf_append_string(ret, "any number of ");
+    return r < 0 ? r
+                 : buf_append_format(ret, "%s%s%s for %s\n", confine_holding_text(h->kind), h->name ? " " : "",
+                                     h->name ? h->name : "", confine_access_text(h->access));
+}
+
 static int print_resources(const struct confine_plan *plan, struct buf *ret) {
     int r = 0;
     for (size_t i = 0; r == 0 && i < plan->n_fds; i++)
         r = buf_append_format(ret, "fd %d\n", plan->fds[i].number);
+    for (size_t i = 0; r == 0 && i < plan->n_holdings; i++)
+        r = print_holding(&plan->holdings[i], ret);
     for (size_t i = 0; r == 0 && i < plan->n_rlimits; i++)
         r = buf_append_format(ret, "rlimit %d %llu %llu\n", plan->rlimits[i].resource,
                               (unsigned long long)plan->rlimits[i].limit.rlim_cur,

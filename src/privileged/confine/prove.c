@@ -152,7 +152,9 @@ static int prove_network(const struct confine_subject *s, struct err *err) {
     int r = stat_namespace(s, "net", &theirs, &ours, err);
     if (r < 0)
         return r;
-    if (fstat(s->plan->net_namespace_fd, &wanted) < 0)
+    wanted.st_dev = s->plan->net_namespace_device;
+    wanted.st_ino = s->plan->net_namespace_inode;
+    if (s->plan->net_namespace_fd >= 0 && fstat(s->plan->net_namespace_fd, &wanted) < 0)
         return err_errno_name(err, "cannot stat the network namespace to join");
     return is_same(&theirs, &wanted) ? 0 : err_set(err, EPERM, "it is in another network namespace than planned");
 }
@@ -260,10 +262,10 @@ static int prove_descriptor(const struct confine_subject *s, int number, struct 
     return err_set(err, EPERM, "its descriptor %d is not in the plan", number);
 }
 
-/* Exact, so it is looked at before execve(2): from then on the program opens and closes its own. */
+/* Before execve(2) exactly the planned ones; from then on the program opens and closes its own, of planned kinds. */
 static int prove_descriptors(const struct confine_subject *s, struct err *err) {
     if (s->executed)
-        return 0;
+        return confine_prove_holdings(s, err);
     int fds = openat(s->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_closedir_ DIR *entries = fds < 0 ? NULL : fdopendir(fds);
     if (!entries)
@@ -296,24 +298,41 @@ const struct confine_property confine_properties[] = {
     {"mounts", confine_prove_mounts},
     {"emptied", confine_prove_emptied},
     {"descriptors", prove_descriptors},
+    {"limits", confine_prove_limits},
+    {"cgroup", confine_prove_cgroup},
+    {"threads", confine_prove_threads},
     {NULL, NULL},
 };
 
-static int prove(struct confine_subject *subject, struct err *err) {
+bool confine_is_of_thread(const struct confine_plan *plan, const char *property) {
+    /* A server that may change its uid does so in its threads, for the length of a request. */
+    if (strcmp(property, "identity") == 0 || strcmp(property, "groups") == 0)
+        return !(plan->keep_capabilities & (UINT64_C(1) << CAP_SETUID));
+    static const char *const names[] = {"capabilities", "no_new_privs", "filter"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strcmp(property, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static int open_subject(struct confine_subject *subject, struct err *err) {
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d", subject->pid);
-    _cleanup_close_ int proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (proc < 0)
-        return err_set(err, ESRCH, "the %s has ended", subject->plan->role);
-    subject->proc = proc;
-    for (const struct confine_property *p = confine_properties; p->name; p++) {
+    subject->proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return subject->proc < 0 ? err_set(err, ESRCH, "the %s has ended", subject->plan->role) : 0;
+}
+
+static int prove(struct confine_subject *subject, struct err *err) {
+    int r = open_subject(subject, err);
+    for (const struct confine_property *p = confine_properties; r >= 0 && p->name; p++) {
         struct err why = {0};
-        int r = p->prove(subject, &why);
+        r = p->prove(subject, &why);
         if (r < 0)
-            return err_set(err, -r, "the %s is not confined as planned: %s [%s]", subject->plan->role, why.text,
-                           p->name);
+            (void)err_set(err, -r, "the %s is not confined as planned: %s [%s]", subject->plan->role, why.text,
+                          p->name);
     }
-    return 0;
+    close_fd(&subject->proc);
+    return r;
 }
 
 int confine_prove_ready(const struct confine_plan *plan, pid_t pid, const struct confine_message *ready,
@@ -325,4 +344,20 @@ int confine_prove_ready(const struct confine_plan *plan, pid_t pid, const struct
 int confine_prove(const struct confine_plan *plan, pid_t pid, bool emptied, struct err *err) {
     struct confine_subject subject = {.plan = plan, .pid = pid, .emptied = emptied, .executed = true};
     return prove(&subject, err);
+}
+
+int confine_examine(const struct confine_plan *plan, pid_t pid, bool emptied, confine_found_fn *found, void *data,
+                    struct err *err) {
+    struct confine_subject subject = {.plan = plan, .pid = pid, .emptied = emptied, .executed = true};
+    int r = open_subject(&subject, err);
+    if (r < 0)
+        return r;
+    for (const struct confine_property *p = confine_properties; p->name; p++) {
+        struct err why = {0};
+        if (p->prove(&subject, &why) >= 0)
+            why.code = 0;
+        found(data, p->name, &why);
+    }
+    close_fd(&subject.proc);
+    return 0;
 }

@@ -67,7 +67,7 @@ static int prove_mounts_in(const struct confine_subject *s, const struct confine
  * Before execve(2) the process is in its namespace's root. Later it may have changed that, if it was let: the C file
  * server does.
  */
-static int open_view(const struct confine_subject *s, int *ret_mountinfo, int *ret_root, struct err *err) {
+int confine_open_view(const struct confine_subject *s, int *ret_mountinfo, int *ret_root, struct err *err) {
     if (s->executed && (s->plan->keep_capabilities & (UINT64_C(1) << CAP_SYS_CHROOT)))
         return confine_view(s->pid, ret_mountinfo, ret_root, err);
     *ret_mountinfo = openat(s->proc, "mountinfo", O_RDONLY | O_CLOEXEC);
@@ -79,7 +79,7 @@ int confine_prove_mounts(const struct confine_subject *s, struct err *err) {
     struct confine_mounted *mounts;
     size_t count;
     _cleanup_close_ int mountinfo = -EBADF, root = -EBADF;
-    int r = open_view(s, &mountinfo, &root, err);
+    int r = confine_open_view(s, &mountinfo, &root, err);
     if (r == 0)
         r = confine_list_mounts(mountinfo, &mounts, &count, err);
     if (r < 0)
@@ -94,7 +94,7 @@ int confine_prove_emptied(const struct confine_subject *s, struct err *err) {
     if (!s->emptied)
         return 0;
     _cleanup_close_ int mountinfo = -EBADF, root = -EBADF;
-    int r = open_view(s, &mountinfo, &root, err);
+    int r = confine_open_view(s, &mountinfo, &root, err);
     if (r < 0)
         return r;
     _cleanup_closedir_ DIR *entries = fdopendir(root);

@@ -135,6 +135,10 @@ int spawn_in_cgroup(struct process *process, const char *cgroup, struct err *err
     struct confine_plan *plan = &process->plan;
     _cleanup_close_ int unified = cgroup[0] ? cgroup_open_unified(cgroup) : -EBADF;
     if (cgroup[0]) {
+        int resolved = cgroup_resolve(cgroup, process->cgroup, err);
+        if (resolved < 0)
+            return resolved;
+        plan->cgroup = process->cgroup;
         plan->cgroup_fd = unified;
         plan->prepare = join_cgroup;
         plan->prepare_data = (void *)(uintptr_t)cgroup;

@@ -261,6 +261,11 @@ static int limit_cpu(struct sandbox *s, struct err *err) {
     return cgroup_update(s->cgroup, &limits, err);
 }
 
+static int remember(struct sandbox *s, struct err *err) {
+    monitor_may_serve(&s->monitor.plan);
+    return sandbox_remember(s, err);
+}
+
 static int save_created(struct sandbox *s, struct err *err) {
     s->state->status = STATE_CREATED;
     return state_save(s->dir, s->state, err);
@@ -291,6 +296,7 @@ static const struct step {
     {"guest", wait_for_guest},
     {"container", make_container},
     {"limit CPU", limit_cpu},
+    {"remember", remember},
     {"save", save_created},
 };
 

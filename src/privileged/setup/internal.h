@@ -10,6 +10,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/undo.h"
 
+#include <limits.h>
 #include <poll.h>
 
 enum { UID_MONITOR, UID_VMM, UID_FILE_SERVER, UID_STANDIN };
@@ -19,6 +20,7 @@ struct process {
     pid_t pid;
     int pidfd;
     struct confine_plan plan; /* what it was started with, for the proof */
+    char cgroup[PATH_MAX];    /* that the plan names */
 };
 
 /* The descriptors that the monitor gets for one process, by their numbers there, and what the caller keeps. */
@@ -144,6 +146,22 @@ int standin_spawn(const struct standin *standin, struct process *ret, struct err
 int open_program(const struct setup_context *context, const char *name, int *ret, struct err *err);
 int open_null(int *ret, struct err *err);
 void limit(struct confine_plan *plan, int resource, rlim_t value);
+/* /dev/null as often as it is given. */
+void may_hold_null(struct confine_plan *plan, unsigned most);
+/* From now on the monitor may hold the streams of processes, and has a connection for each of them. */
+void monitor_may_serve(struct confine_plan *plan);
+
+/* ---- remember.c: the plans that a sandbox's processes were proved against, for the audit ---- */
+int sandbox_remember(const struct sandbox *s, struct err *err);
+struct json;
+struct remembered {
+    struct json *json; /* which the plans' texts are in */
+    size_t count;
+    struct confine_plan plans[4];
+    bool emptied[4];
+};
+int remembered_load(int dir, struct remembered *ret, struct err *err);
+void remembered_done(struct remembered *remembered);
 
 /* ---- streams.c ---- */
 struct control_request;

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 int open_program(const struct setup_context *context, const char *name, int *ret, struct err *err) {
@@ -41,6 +43,11 @@ void limit(struct confine_plan *plan, int resource, rlim_t value) {
         value = now.rlim_max;
     plan->rlimits[plan->n_rlimits].resource = resource;
     plan->rlimits[plan->n_rlimits++].limit = (struct rlimit){.rlim_cur = value, .rlim_max = value};
+}
+
+void may_hold_null(struct confine_plan *plan, unsigned most) {
+    confine_plan_may_hold(plan, CONFINE_HOLDS_CHARACTER, NULL, most, CONFINE_READ | CONFINE_WRITE)->device =
+        makedev(1, 3);
 }
 
 enum {
@@ -81,6 +88,46 @@ static int open_log(struct sandbox *s, int *ret, struct err *err) {
         return 0;
     *ret = openat(s->dir, "monitor.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     return *ret < 0 ? err_errno_name(err, "cannot create the monitor's log") : 0;
+}
+
+enum {
+    MONITOR_SOCKETS = 5, /* setup, listen, qmp, agent, console */
+    MONITOR_TIMERS = 16,
+};
+
+/* While the machine loads. */
+static int may_hold(const struct sandbox *s, struct confine_plan *plan, int log, struct err *err) {
+    const unsigned both = CONFINE_READ | CONFINE_WRITE;
+    struct stat st;
+    may_hold_null(plan, 3);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_UNIX_SOCKET, NULL, MONITOR_SOCKETS, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_PIPE, NULL, s->uses_share ? 2 : 1, CONFINE_READ);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "eventpoll", 1, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "signalfd", 1, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "timerfd", MONITOR_TIMERS, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "pidfd", s->uses_share ? 2 : 1, both);
+    if (log < 0)
+        return 0;
+    if (fstat(log, &st) < 0)
+        return err_errno_name(err, "cannot look at the monitor's log");
+    struct confine_holding *file = confine_plan_may_hold(plan, CONFINE_HOLDS_FILE, NULL, 1, CONFINE_WRITE);
+    file->device = st.st_dev;
+    file->inode = st.st_ino;
+    return 0;
+}
+
+void monitor_may_serve(struct confine_plan *plan) {
+    const unsigned both = CONFINE_READ | CONFINE_WRITE;
+    static const unsigned streams[] = {3, 5, 7, 8, 9}; /* as relayable.c lets them through */
+    confine_plan_may_hold(plan, CONFINE_HOLDS_UNIX_SOCKET, NULL, 0, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_PIPE, NULL, 0, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "timerfd", 0, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_MEMORY, NULL, 0, both); /* plans of processes */
+    confine_plan_may_hold(plan, CONFINE_HOLDS_TERMINAL, NULL, 0, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_FILE, NULL, 0, CONFINE_READ);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_FILE, NULL, 0, CONFINE_WRITE);
+    for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
+        confine_plan_may_hold(plan, CONFINE_HOLDS_CHARACTER, NULL, 0, both)->device = makedev(1, streams[i]);
 }
 
 static void kill_monitor(void *data) {
@@ -127,6 +174,9 @@ int spawn_monitor(struct sandbox *s, struct err *err) {
         add(&a, "--debug");
         add_fd(plan, &a, "log", log, FD_LOG);
     }
+    r = may_hold(s, plan, log, err);
+    if (r < 0)
+        return r;
     plan->argv = a.list;
     plan->envp = (char *[]){NULL};
     r = spawn_in_cgroup(&s->monitor, s->cgroup, err);

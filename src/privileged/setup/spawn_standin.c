@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FD_SOCKET = 3, FD_TERMINAL };
@@ -35,11 +36,22 @@ int standin_spawn(const struct standin *standin, struct process *ret, struct err
     confine_plan_add_fd(plan, standin->socket, FD_SOCKET);
     if (standin->terminal >= 0)
         confine_plan_add_fd(plan, standin->terminal, FD_TERMINAL);
+    may_hold_null(plan, 3);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_UNIX_SOCKET, NULL, 1, CONFINE_READ | CONFINE_WRITE);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "eventpoll", 1, CONFINE_READ | CONFINE_WRITE);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "signalfd", 1, CONFINE_READ | CONFINE_WRITE);
+    if (standin->terminal >= 0)
+        confine_plan_may_hold(plan, CONFINE_HOLDS_TERMINAL, NULL, 1, CONFINE_READ | CONFINE_WRITE);
     char name[] = "minka-standin", sock[] = "--socket=3", terminal[] = "--terminal=4";
     char *argv[] = {name, sock, standin->terminal >= 0 ? terminal : NULL, NULL};
     char *envp[] = {NULL};
     plan->argv = argv;
     plan->envp = envp;
+    struct stat st;
+    if (standin->net_namespace >= 0 && fstat(standin->net_namespace, &st) == 0) {
+        plan->net_namespace_device = st.st_dev;
+        plan->net_namespace_inode = st.st_ino;
+    }
     r = spawn_in_cgroup(ret, standin->cgroup, err);
     plan->argv = plan->envp = NULL; /* of this frame, and used up */
     return r;

@@ -70,6 +70,45 @@ static void add_fds(const struct sandbox *s, struct confine_plan *plan, int null
         confine_plan_add_fd(plan, s->disk, FD_DISK);
 }
 
+enum {
+    VMM_SOCKETS = 3,
+    VMM_SHARE_SOCKETS = 2 /* and the channel back */,
+    VMM_EVENTS = 128,
+    VMM_POLLS = 8,
+    VMM_DISK_COPIES = 4
+};
+
+/* Once it has loaded. */
+static int may_hold(const struct sandbox *s, struct confine_plan *plan, struct err *err) {
+    const unsigned both = CONFINE_READ | CONFINE_WRITE;
+    struct stat st;
+    may_hold_null(plan, 1);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_PIPE, NULL, 2, CONFINE_WRITE);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_UNIX_SOCKET, NULL,
+                          VMM_SOCKETS + (s->vmm_share >= 0 ? VMM_SHARE_SOCKETS : 0), both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_MEMORY, NULL, 1, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "eventfd", VMM_EVENTS, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "eventpoll", VMM_POLLS, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "signalfd", 1, both);
+    if (s->machine.kvm) {
+        if (stat("/dev/kvm", &st) < 0)
+            return err_errno_name(err, "cannot use /dev/kvm");
+        /* The one it is given, and its copy of that. */
+        confine_plan_may_hold(plan, CONFINE_HOLDS_CHARACTER, NULL, 2, both)->device = st.st_rdev;
+        confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "kvm-vm", 1, both);
+        confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "kvm-vcpu", s->size.vcpus, both);
+        confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "kvm-vcpu-stats", s->size.vcpus, both);
+    }
+    if (s->disk < 0)
+        return 0;
+    if (fstat(s->disk, &st) < 0)
+        return err_errno_name(err, "cannot look at the image %s", s->rootfs);
+    struct confine_holding *disk = confine_plan_may_hold(plan, CONFINE_HOLDS_FILE, NULL, VMM_DISK_COPIES, CONFINE_READ);
+    disk->device = st.st_dev;
+    disk->inode = st.st_ino;
+    return 0;
+}
+
 /* What QEMU reads by path before it answers; all of it is gone again when the guest runs. */
 static int add_mounts(const struct sandbox *s, struct confine_plan *plan, struct err *err) {
     size_t files = 0;
@@ -139,6 +178,8 @@ int spawn_vmm(struct sandbox *s, struct err *err) {
     limit(plan, RLIMIT_NPROC, VMM_THREADS + s->size.vcpus);
     add_fds(s, plan, null);
     r = add_mounts(s, plan, err);
+    if (r >= 0)
+        r = may_hold(s, plan, err);
     if (r >= 0)
         r = spawn_in_cgroup(&s->vmm, s->cgroup, err);
     if (r < 0)

@@ -21,6 +21,7 @@ static const char *const known_places[] = {
     "/usr/lib/qemu/virtiofsd", /* Debian 12: the C one, of QEMU 7.2 */
 };
 
+enum { SERVER_SOCKETS = 4, SERVER_MEMORIES = 8, SERVER_EVENTS = 64, SERVER_POLLS = 8 };
 enum { SERVER_FILE_MAX = 256 << 20, ORDINARY_IDS = 65536, SEGMENTS_MAX = CONFINE_MAPS_MAX - 2 };
 
 /* By an option that only the one has: a file server is never run by root just to be asked. */
@@ -277,6 +278,18 @@ static int plan_files(const struct share *share, struct confine_plan *plan, stru
     return 0;
 }
 
+/* Its sockets are the listening one, the VMM's and the channel back. */
+static void may_hold(struct confine_plan *plan) {
+    const unsigned both = CONFINE_READ | CONFINE_WRITE;
+    confine_plan_may_hold(plan, CONFINE_HOLDS_PIPE, NULL, 3, CONFINE_WRITE);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_UNIX_SOCKET, NULL, SERVER_SOCKETS, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_MEMORY, NULL, SERVER_MEMORIES, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "eventfd", SERVER_EVENTS, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "eventpoll", SERVER_POLLS, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_OWN_PROC, NULL, 2, 0);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_TREE, SHARE_DIR, 0, both);
+}
+
 int share_plan(const struct share *share, struct confine_plan *plan, char ***ret_strings, struct err *err) {
     static char *const no_environment[] = {NULL};
     struct segments ids = {0};
@@ -298,6 +311,7 @@ int share_plan(const struct share *share, struct confine_plan *plan, char ***ret
     for (int number = 0; number < 3; number++) /* Rust's runtime wants all three; reading from a pipe's end fails */
         confine_plan_add_fd(plan, share->stderr_fd, number);
     confine_plan_add_fd(plan, share->listen_fd, 3);
+    may_hold(plan);
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) < 0)
         return err_set(err, errno, "cannot read the limit of open files (%s)", strerrorname_np(errno));
