@@ -36,7 +36,6 @@ const struct filter filter_monitor = {"monitor", {filter_start, filter_no_code, 
 
 static const struct filter_row standin[] = {
     ALLOW(kill, "it ends as the container's process has ended: by a signal to itself"),
-    ALLOW(prlimit64, "but without a core file", IS(0, 0)),
     ALLOW(ioctl, "the terminal's size", IS(1, TIOCGWINSZ)),
     END,
 };

@@ -9,7 +9,6 @@
 #include <linux/fs.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 
 /* What the guest's requests become. */
 static const struct filter_row files[] = {
@@ -70,11 +69,6 @@ static const struct filter_row identity[] = {
     END,
 };
 
-static const struct filter_row limits[] = {
-    ALLOW(prlimit64, "a descriptor for each file that the guest knows", IS(0, 0), IS(1, RLIMIT_NOFILE)),
-    END,
-};
-
 static const struct filter_row c_server[] = {
     ALLOW(accept, "the VMM connects"),
     ALLOW(chroot, "the share becomes its root"),
@@ -86,7 +80,7 @@ static const struct filter_row c_server[] = {
 
 const struct filter filter_server_c = {
     "file server in C",
-    {filter_start, filter_library, filter_threads, filter_own, files, identity, limits, c_server, filter_foreign}};
+    {filter_start, filter_library, filter_threads, filter_own, files, identity, c_server, filter_foreign}};
 
 static const struct filter_row rust_server[] = {
     ALLOW(accept4, "the VMM connects"),
@@ -96,4 +90,4 @@ static const struct filter_row rust_server[] = {
 
 const struct filter filter_server_rust = {
     "file server in Rust",
-    {filter_start, filter_library, filter_threads, filter_own, files, identity, limits, rust_server, filter_foreign}};
+    {filter_start, filter_library, filter_threads, filter_own, files, identity, rust_server, filter_foreign}};

@@ -34,7 +34,7 @@ static const struct filter_row vmm[] = {
     ALLOW(timer_create, "[read] timers"),
     ALLOW(timer_settime, "[read] timers"),
     ALLOW(timer_delete, "[read] timers"),
-    ALLOW(getdents64, "which NUMA nodes has the host, and where are QEMU's modules"),
+    ALLOW(getdents64, "[read] which NUMA nodes has the host, and where are QEMU's modules"),
     ALLOW(getcwd, "[read] where is it"),
     ALLOW(readlinkat, "[read] where is its binary"),
     ALLOW(prctl, "memory errors of the host come as signals", IS(0, PR_MCE_KILL)),
