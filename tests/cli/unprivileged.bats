@@ -80,8 +80,20 @@ field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
     done
 }
 
-@test "unprivileged: the VMM has a seccomp filter" {
-    [ "$(field "$(process_of vmm)" Seccomp)" = 2 ]
+@test "unprivileged: each thread of each process is under a list of system calls, and QEMU under its own too" {
+    local role thread own
+    own=$(field self Seccomp_filters)
+    for role in $roles; do
+        for thread in "/proc/$(process_of $role)/task"/*; do
+            echo "$role: $(field "${thread#/proc/}" Seccomp) $(field "${thread#/proc/}" Seccomp_filters)"
+            [ "$(field "${thread#/proc/}" Seccomp)" = 2 ]
+            case $role in
+            vmm) [ "$(field "${thread#/proc/}" Seccomp_filters)" -eq $((own + 2)) ] ;;
+            fileServer) [ "$(field "${thread#/proc/}" Seccomp_filters)" -gt "$own" ] ;; # in C, not each thread is under its own
+            *) [ "$(field "${thread#/proc/}" Seccomp_filters)" -eq $((own + 1)) ] ;;
+            esac
+        done
+    done
 }
 
 @test "unprivileged: no root process of minka's remains" {

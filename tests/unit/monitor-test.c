@@ -214,6 +214,7 @@ static void on_qmp(void *data, uint32_t events) {
 /* What plays QEMU's process: says its last words and exits as ordered. */
 static void be_vmm(int order, int error) {
     char command = 0;
+    (void)signal(SIGSYS, SIG_DFL); /* cmocka catches it */
     /* It must not hold its parent's sockets open. */
     order = dup2(order, 0);
     error = dup2(error, 2);
@@ -658,6 +659,19 @@ static void qemu_is_killed_while_booting(void **state) {
     assert_string_equal(w->reply.text, "QEMU was ended by SIGKILL while the virtual machine was booting");
 }
 
+static void qemu_makes_a_forbidden_system_call(void **state) {
+    struct world *w = *state;
+    w->qmp_answer_to_cont = "";
+    assert_int_equal(ask_on(w, w->setup, CONTROL_LOAD, &w->vmm_pidfd, 1), 0);
+    struct control_request r = request_of(CONTROL_BOOT);
+    send_request(w->setup, &r, NULL, 0);
+    turn(w, 50);
+    assert_int_equal(kill(w->vmm, SIGSYS), 0);
+    assert_true(receive(w, w->setup, CONTROL_BOOT));
+    assert_string_equal(w->reply.text, "QEMU was ended by SIGSYS, for a system call it may not make (the host's kernel "
+                                       "log says which) while the virtual machine was booting");
+}
+
 static void qemu_is_killed_while_running(void **state) {
     struct world *w = *state;
     run_container(w);
@@ -738,6 +752,7 @@ int main(void) {
         WITH_WORLD(qemu_dies_while_loading),
         WITH_WORLD(qemu_died_before_it_was_known),
         WITH_WORLD(qemu_is_killed_while_booting),
+        WITH_WORLD(qemu_makes_a_forbidden_system_call),
         WITH_WORLD(qemu_is_killed_while_running),
         WITH_WORLD(a_guest_that_never_answers_meets_the_deadline),
         WITH_WORLD(a_qemu_that_never_answers_meets_the_deadline),

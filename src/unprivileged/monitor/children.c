@@ -26,7 +26,7 @@ void children_done(struct children *c) {
 
 /* readable: the pidfd says that the process has ended, which also holds for one that is not our child. */
 static void reap_child(struct child *child, bool readable) {
-    char how[64];
+    char how[128];
     siginfo_t info = {0};
     if (child->pidfd < 0)
         return;
@@ -42,7 +42,9 @@ static void reap_child(struct child *child, bool readable) {
     else if (info.si_code == CLD_EXITED)
         (void)snprintf(how, sizeof how, "ended with status %d", info.si_status);
     else
-        (void)snprintf(how, sizeof how, "was ended by %s", signal_to_text(info.si_status));
+        (void)snprintf(
+            how, sizeof how, "was ended by %s%s", signal_to_text(info.si_status),
+            info.si_status == SIGSYS ? ", for a system call it may not make (the host's kernel log says which)" : "");
     forget(child);
     child->children->ended(child->children->data, child->which, how);
 }
