@@ -249,6 +249,7 @@ static void start(struct hostile *h, const struct filter *filter, char *const *a
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int i = 0; i < 3; i++)
         confine_plan_add_fd(&h->plan, null, i);
+    confine_plan_may_hold(&h->plan, CONFINE_HOLDS_CHARACTER, NULL, 3, CONFINE_READ | CONFINE_WRITE);
     if (confine_spawn(&h->plan, &h->pid, &h->pidfd, &err) < 0)
         fail_msg("%s: %s: %s", filter ? filter->name : "no filter", argv[1], err.text);
     (void)close(null);
