@@ -35,7 +35,7 @@ const char *confine_holding_text(enum confine_holding_kind kind) {
         [CONFINE_HOLDS_TREE] = "object in the tree",
         [CONFINE_HOLDS_OWN_PROC] = "place in a proc of its own",
         [CONFINE_HOLDS_DIRECTORY] = "directory",
-        [CONFINE_HOLDS_OTHER] = "thing of an unknown kind",
+        [CONFINE_HOLDS_OTHER] = "special file",
     };
     return names[kind];
 }
@@ -55,7 +55,8 @@ static int know(struct known *ret, struct err *err) {
     struct stat pipe_stat, memory_stat, proc_stat;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return err_errno_name(err, "cannot make a pipe to compare with");
-    _cleanup_close_ int in = ends[0], out = ends[1], memory = memfd_create("minka-census", MFD_CLOEXEC);
+    (void)close(ends[1]);
+    _cleanup_close_ int in = ends[0], memory = memfd_create("minka-census", MFD_CLOEXEC);
     if (memory < 0 || fstat(in, &pipe_stat) < 0 || fstat(memory, &memory_stat) < 0 || stat("/proc", &proc_stat) < 0)
         return err_errno_name(err, "cannot find out what to compare descriptors with");
     *ret = (struct known){pipe_stat.st_dev, memory_stat.st_dev, proc_stat.st_dev};
@@ -245,7 +246,7 @@ static int is_in_tree(struct census *c, const struct confine_descriptor *d, cons
 static int fits(struct census *c, const struct confine_holding *h, const struct confine_descriptor *d,
                 struct err *err) {
     if (h->kind == CONFINE_HOLDS_TREE)
-        return is_in_tree(c, d, h->name, err);
+        return d->access & ~h->access ? 0 : is_in_tree(c, d, h->name, err);
     if (h->kind == CONFINE_HOLDS_OWN_PROC)
         return d->in_own_proc && d->access == 0;
     if (h->kind != d->kind || d->access == 0 || (d->access & ~h->access))

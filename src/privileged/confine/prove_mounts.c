@@ -46,8 +46,13 @@ static int prove_mounts_in(const struct confine_subject *s, const struct confine
                            struct err *err) {
     char unreadable[PATH_MAX] = "";
     int r = s->emptied ? 0 : confine_unreadable_target(s->plan, unreadable, err);
-    for (size_t i = 0; r == 0 && i < count; i++)
+    size_t roots = 0;
+    for (size_t i = 0; r == 0 && i < count; i++) {
         r = prove_mount(s, &mounts[i], unreadable, err);
+        roots += strcmp(mounts[i].point, "/") == 0;
+    }
+    if (r == 0 && roots != 1) /* one that covers the other can be reached by "/.." */
+        r = err_set(err, EPERM, "it has %zu roots", roots);
     for (size_t i = 0; r == 0 && i < s->plan->n_mounts; i++) {
         const struct confine_mount *m = &s->plan->mounts[i];
         bool is_mount =

@@ -288,6 +288,7 @@ static void may_hold(struct confine_plan *plan) {
     confine_plan_may_hold(plan, CONFINE_HOLDS_KERNEL, "eventpoll", SERVER_POLLS, both);
     confine_plan_may_hold(plan, CONFINE_HOLDS_OWN_PROC, NULL, 2, 0);
     confine_plan_may_hold(plan, CONFINE_HOLDS_TREE, SHARE_DIR, 0, both);
+    confine_plan_may_hold(plan, CONFINE_HOLDS_TREE, "/", 2, 0); /* its root, which will be empty */
 }
 
 int share_plan(const struct share *share, struct confine_plan *plan, char ***ret_strings, struct err *err) {
