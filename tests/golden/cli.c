@@ -30,7 +30,7 @@ int main(int argc, char **argv) {
     const char *program = rest[0];
     static const char *const verbs[] = {"create", "start", "state", "kill",     "delete", "run",
                                         "exec",   "ps",    "list",  "pause",    "resume", "update",
-                                        "events", "image", "spec",  "features", "env"};
+                                        "events", "image", "spec",  "features", "env",    "audit"};
     check_output(&golden, program, "features", "features.json");
     check_output(&golden, program, "--help", "help.txt");
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {

@@ -117,6 +117,7 @@ nothing_left_there() {
     cat "$BATS_TEST_TMPDIR/processes"
     [ "$(awk '{print $1}' "$BATS_TEST_TMPDIR/processes" | paste -sd ' ')" = 'minka-monitor[] minka-standin[] qemu-system-x86[] virtiofsd[]' ]
     [ "$(awk '{print $2}' "$BATS_TEST_TMPDIR/processes" | sort -u)" = 0000000000000000 ]
+    minka_there audit "$id" # what they hold is of another QEMU and another server
     minka_there kill "$id" KILL
     wait_for 10 has_status_there "$id" stopped
     minka_there delete "$id"

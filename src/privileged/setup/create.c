@@ -262,7 +262,7 @@ static int limit_cpu(struct sandbox *s, struct err *err) {
 }
 
 static int remember(struct sandbox *s, struct err *err) {
-    monitor_may_serve(&s->monitor.plan);
+    let_monitor_serve(&s->monitor.plan);
     return sandbox_remember(s, err);
 }
 

@@ -149,7 +149,7 @@ void limit(struct confine_plan *plan, int resource, rlim_t value);
 /* /dev/null as often as it is given. */
 void may_hold_null(struct confine_plan *plan, unsigned most);
 /* From now on the monitor may hold the streams of processes, and has a connection for each of them. */
-void monitor_may_serve(struct confine_plan *plan);
+void let_monitor_serve(struct confine_plan *plan);
 
 /* ---- remember.c: the plans that a sandbox's processes were proved against, for the audit ---- */
 int sandbox_remember(const struct sandbox *s, struct err *err);

@@ -85,6 +85,7 @@ static void write_plan(struct json_writer *w, const struct confine_plan *plan, b
     json_write_uint(w, "netNamespaceInode", plan->net_namespace_inode);
     json_write_bool(w, "userNamespace", plan->user_namespace);
     json_write_uint(w, "userNamespaceUid", plan->user_namespace_uid);
+    json_write_string(w, "filter", plan->filter ? plan->filter->name : "");
     json_write_string(w, "cgroup", plan->cgroup ? plan->cgroup : "");
     json_write_bool(w, "emptied", emptied);
     write_lists(w, plan);
@@ -262,9 +263,20 @@ static int read_namespaces(const struct json_value *item, struct confine_plan *p
     return r;
 }
 
+/* "": there was none. */
+static int find_filter(const char *name, const struct filter **ret, struct err *err) {
+    static const struct filter *const all[] = {&filter_monitor, &filter_standin,  &filter_vmm_tcg,
+                                               &filter_vmm_kvm, &filter_server_c, &filter_server_rust};
+    *ret = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        if (strcmp(all[i]->name, name) == 0)
+            *ret = all[i];
+    return *ret || !name[0] ? 0 : err_set(err, EBADMSG, "%s names the unknown filter \"%.32s\"", FILE_NAME, name);
+}
+
 static int read_plan(const struct json_value *item, void *data, struct err *err) {
     struct remembered *all = data;
-    const char *role = "", *cgroup = "";
+    const char *role = "", *cgroup = "", *filter = "";
     uint32_t uid = 0, gid = 0;
     if (all->count == ARRAY_SIZE(all->plans))
         return too_many("plans", err);
@@ -275,12 +287,16 @@ static int read_plan(const struct json_value *item, void *data, struct err *err)
         r = get_u32(item, "gid", &gid, err);
     if (r >= 0)
         r = get_text(item, "cgroup", &cgroup, err);
+    if (r >= 0)
+        r = get_text(item, "filter", &filter, err);
     if (r < 0)
         return r;
     struct confine_plan *plan = &all->plans[all->count];
     confine_plan_init(plan, role, uid, gid);
     plan->cgroup = cgroup;
-    r = get_u64(item, "capabilities", &plan->keep_capabilities, err);
+    r = find_filter(filter, &plan->filter, err);
+    if (r >= 0)
+        r = get_u64(item, "capabilities", &plan->keep_capabilities, err);
     if (r >= 0)
         r = get_bool(item, "emptied", &all->emptied[all->count], err);
     if (r >= 0)

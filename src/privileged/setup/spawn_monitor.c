@@ -116,7 +116,7 @@ static int may_hold(const struct sandbox *s, struct confine_plan *plan, int log,
     return 0;
 }
 
-void monitor_may_serve(struct confine_plan *plan) {
+void let_monitor_serve(struct confine_plan *plan) {
     const unsigned both = CONFINE_READ | CONFINE_WRITE;
     static const unsigned streams[] = {3, 5, 7, 8, 9}; /* as relayable.c lets them through */
     confine_plan_may_hold(plan, CONFINE_HOLDS_UNIX_SOCKET, NULL, 0, both);

@@ -7,6 +7,7 @@
  *  ROOT/ID/            0700, owned by the caller
  *    state.json        this structure
  *    config.json       the spec as it was at create
+ *    confinement.json  the plans of its processes, for the audit (setup/remember.c)
  *    control.sock      the monitor listens here
  *
  * The directory itself is the lock (flock(2)): one command at a time changes a

@@ -45,7 +45,7 @@ struct command {
 extern const struct command *const commands[];
 extern const struct command command_create, command_start, command_state, command_kill, command_delete, command_run,
     command_exec, command_ps, command_list, command_pause, command_resume, command_update, command_events,
-    command_features, command_spec, command_image, command_env;
+    command_features, command_spec, command_image, command_env, command_audit;
 extern const struct option global_options[];
 
 /* help.c */

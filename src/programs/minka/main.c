@@ -34,9 +34,10 @@ const struct option global_options[] = {
 };
 
 const struct command *const commands[] = {
-    &command_create, &command_start, &command_state, &command_kill,  &command_delete,   &command_run,
-    &command_exec,   &command_ps,    &command_list,  &command_pause, &command_resume,   &command_update,
-    &command_events, &command_image, &command_spec,  &command_env,   &command_features, NULL,
+    &command_create, &command_start,  &command_state,    &command_kill,  &command_delete,
+    &command_run,    &command_exec,   &command_ps,       &command_list,  &command_pause,
+    &command_resume, &command_update, &command_events,   &command_image, &command_spec,
+    &command_env,    &command_audit,  &command_features, NULL,
 };
 
 static const struct command *find_command(const char *name) {
