@@ -243,13 +243,13 @@ static void print_columns(const struct columns *columns) {
     (void)printf("\n");
 }
 
-/* What only the eye can judge: the files that the caller gave to the container as streams. */
+/* What only the eye can judge: the files that the caller gave to the container as streams, and the log of --debug. */
 static void print_files(const struct audit_process *p) {
     for (size_t i = 0; p->looked && strcmp(p->role, "monitor") == 0 && i < p->facts.n_descriptors; i++) {
         const struct confine_descriptor *d = &p->facts.descriptors[i];
         if (d->kind == CONFINE_HOLDS_FILE)
-            (void)printf("  the monitor relays a stream of the container to descriptor %d, a file open for %s: %s\n",
-                         d->number, confine_access_text(d->access), d->name);
+            (void)printf("  to be judged: the monitor's descriptor %d, a file open for %s: %s\n", d->number,
+                         confine_access_text(d->access), d->name);
     }
 }
 
