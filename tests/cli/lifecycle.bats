@@ -141,6 +141,23 @@ P
     nothing_left
 }
 
+@test "lifecycle: ids that are names of the kernel's files in a cgroup" {
+    set_args sleep 100
+    for id in tasks cgroup.procs cpu.stat memory.max memory.limit_in_bytes; do
+        create
+        minka start "$id"
+        run minka exec "$id" cat /proc/self/cgroup
+        [ "$output" = 0::/ ]
+        minka pause "$id"
+        minka resume "$id"
+        minka update --pids-limit 50 "$id"
+        [ -n "$(find /sys/fs/cgroup -maxdepth 3 -type d -name "$id:")" ]
+        minka delete --force "$id"
+        [ -z "$(find /sys/fs/cgroup -maxdepth 3 -type d -name "$id:")" ]
+        nothing_left
+    done
+}
+
 @test "lifecycle: signals by name and number, in every spelling, and --all" {
     set_script 'for s in HUP USR1 USR2 ALRM; do trap "echo $s" $s; done; echo ready; sh -c "trap \"echo child-alrm; exit\" ALRM; while :; do sleep 0.1; done" & while :; do sleep 0.1; done'
     create

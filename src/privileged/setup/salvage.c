@@ -121,8 +121,9 @@ static int remove_cgroups(const struct setup_context *context, const struct rema
     if (context->no_cgroup || !spec)
         return 0;
     const char *path = spec->cgroups_path;
-    _cleanup_free_ char *plain =
-        path[0] ? text_format("%s%s", path[0] == '/' ? "" : "/", path) : text_format(CGROUP_DEFAULT_PARENT "/%s", id);
+    char name[ID_CGROUP_SIZE];
+    _cleanup_free_ char *plain = path[0] ? text_format("%s%s", path[0] == '/' ? "" : "/", path)
+                                         : text_format(CGROUP_DEFAULT_PARENT "/%s", id_to_cgroup(id, name));
     _cleanup_free_ char *scope = path[0] ? strdup(path) : text_format("system.slice:minka:%s", id);
     if (!plain || !scope)
         return err_set(err, ENOMEM, "out of memory");
