@@ -109,6 +109,33 @@ kill_after_create() { # ROLE
     done
 }
 
+# The monitor is pid 1 of the stand-in's namespace, and does not go before the stand-in is reaped by its parent.
+@test "delete --force: who waits for the container and is suspended does not hold it up" {
+    local how
+    for how in run exec damaged; do
+        echo "$how"
+        local verb=(run --bundle "$BUNDLE" "$id")
+        if [[ $how == exec ]]; then
+            minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+            verb=(exec "$id" sleep 1000)
+        fi
+        "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" "${verb[@]}" </dev/null >/dev/null 2>&1 &
+        local waiting=$! code=0
+        wait_for 60 is_status "$id" running
+        [[ $how != exec ]] || wait_for 10 eval "minka ps $id | grep -q 'sleep 1000' && [[ \$(minka ps -f json $id) == *,* ]]"
+        kill -STOP $waiting
+        [[ $how != damaged ]] || echo '{' >"$MINKA_ROOT/$id/state.json"
+        run minka delete --force "$id"
+        echo "$output"
+        kill -CONT $waiting
+        [ "$status" -eq 0 ]
+        [[ $how == damaged || -z $output ]]
+        wait $waiting || code=$?
+        [ "$code" -eq 137 ]
+        nothing_left
+    done
+}
+
 # What a disk that was full, a hand or another version leaves in the place of a state.
 damage() { # HOW
     local file=$MINKA_ROOT/$id/state.json

@@ -79,7 +79,8 @@ static int end_one(struct remains *remains, pid_t pid, struct err *err) {
     _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     struct state_process process;
     /* Looked at once more through the number, which cannot be anybody else's as long as the process is not reaped. */
-    if (pidfd < 0 || state_process_of(pid, &process) < 0 || !state_process_alive(&process) || !has_lease(remains, pid))
+    if (pidfd < 0 || state_process_of(pid, &process) < 0 || !state_process_alive(&process) ||
+        process_runs_no_more(pidfd) || !has_lease(remains, pid))
         return 0;
     note_cgroup(remains, pid);
     int r = end_process(pidfd, -EBADF, "process of the sandbox", err);
