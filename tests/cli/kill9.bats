@@ -154,8 +154,10 @@ damage() { # HOW
         echo "$how"
         minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
         damage $how
-        if [[ $how != absent ]]; then
-            run minka delete "$id"
+        run minka delete "$id"
+        if [[ $how == absent ]]; then # what ends without --force is not known: nothing is touched
+            [[ $status -eq 1 && -S $MINKA_ROOT/$id/control.sock ]]
+        else
             [[ $status -eq 1 && $output == *"minka delete --force $id"* && ${#lines[@]} -eq 1 ]]
         fi
         run minka delete --force "$id"

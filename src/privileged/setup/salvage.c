@@ -148,6 +148,9 @@ int setup_delete_unknown(const struct setup_context *context, int dir, const cha
     ret_warning->code = 0;
     (void)state_load_spec(dir, &spec, NULL);
     int r = find_leases(context, id, &remains, err);
+    if (r >= 0 && remains.n_uids == 0 && !state_is_ours(dir, false))
+        return err_set(err, ENOTEMPTY, "%s/%s is no container's directory; remove it yourself, or look at --root",
+                       context->root, id);
     if (r >= 0)
         r = end_processes(&remains, err);
     if (r >= 0)
