@@ -113,8 +113,12 @@ P
     [ "$status" -eq 1 ]
     [[ $output == *running* ]]
     is_status "$id" running
+    minka kill "$id" 0
+    is_status "$id" running
     minka kill "$id" 9
     wait_for 20 is_status "$id" stopped
+    run minka kill "$id" 0
+    [ "$status" -eq 1 ]
     run minka kill "$id" TERM
     [ "$status" -eq 1 ]
     [[ $output == *"container not running"* ]]
@@ -138,6 +142,22 @@ P
     minka delete --force "$id"
     run minka state "$id"
     [ "$status" -eq 1 ]
+    nothing_left
+}
+
+@test "lifecycle: exec in a container that is just ending says so in the words that engines look for" {
+    set_args sleep 100
+    for _ in 1 2 3; do
+        create
+        minka start "$id"
+        minka kill "$id" KILL
+        for _ in 1 2 3; do
+            run minka exec "$id" true
+            echo "$output"
+            [[ $status -eq 1 && $output == *'container not running'* ]]
+        done
+        minka delete --force "$id"
+    done
     nothing_left
 }
 
