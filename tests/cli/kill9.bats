@@ -40,8 +40,8 @@ kill_after_create() { # ROLE
 }
 
 @test "kill -9: the monitor of a running container" { kill_while_running monitor 'minka-monitor ended unexpectedly'; }
-@test "kill -9: the VMM of a running container" { kill_while_running vmm 'QEMU was ended by SIGKILL while the virtual machine was running'; }
-@test "kill -9: the file server of a running container" { kill_while_running fileServer 'the file server was ended by SIGKILL'; }
+@test "kill -9: the VMM of a running container" { kill_while_running vmm 'QEMU was ended by SIGKILL while the virtual machine was running$'; }
+@test "kill -9: the file server of a running container" { kill_while_running fileServer 'the file server was ended by SIGKILL while the virtual machine was running$'; }
 # Who kills the pid that stands for a container means it, so there is nothing to explain.
 @test "kill -9: the stand-in of a running container" {
     minka run --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>"$BATS_TEST_TMPDIR/errors" &
