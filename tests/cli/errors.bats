@@ -255,6 +255,7 @@ export -f on_systemd
     umount "$BATS_TEST_TMPDIR/full"
     [ "$status" -eq 1 ]
     [ "${#lines[@]}" -eq 1 ]
+    [[ $output == *"$BATS_TEST_TMPDIR/full/$id"* ]]
     [ -z "$left" ]
     nothing_left
 }
