@@ -66,8 +66,9 @@ static int mapped_ids(const struct oci_spec *spec, struct share_id_range **ret, 
         (*ret)[i] = (struct share_id_range){.start = m->host_id, .count = m->size};
     }
     if (count == 0 && spec->has_process) {
-        (*ret)[count++] = (struct share_id_range){.start = spec->process.uid, .count = 1};
-        (*ret)[count++] = (struct share_id_range){.start = spec->process.gid, .count = 1};
+        (*ret)[0] = (struct share_id_range){.start = spec->process.uid, .count = 1};
+        (*ret)[1] = (struct share_id_range){.start = spec->process.gid, .count = 1};
+        count = 2;
     }
     *ret_count = count;
     return 0;
