@@ -201,6 +201,27 @@ export -f on_systemd
     rm "$MINKA_ROOT/$id"
 }
 
+@test "errors: a wrong --root costs nobody any files" {
+    mkdir -p "$MINKA_ROOT"
+    mkdir -m 700 "$MINKA_ROOT/$id"
+    echo mine >"$MINKA_ROOT/$id/file"
+    remember
+    run_fails "exists and is no container's directory"
+    run minka delete "$id"
+    [[ $status -eq 1 && $output == *'does not exist'* ]]
+    run minka delete --force "$id"
+    [[ $status -eq 1 && $output == *"is no container's directory"* ]]
+    [ "$(cat "$MINKA_ROOT/$id/file")" = mine ]
+    nothing_left
+    mv "$MINKA_ROOT/$id/file" "$MINKA_ROOT/$id/config.json" # the name alone does not make it one
+    chmod 755 "$MINKA_ROOT/$id"
+    remember
+    run_fails "exists and is no container's directory"
+    run minka delete --force "$id"
+    [ "$(cat "$MINKA_ROOT/$id/config.json")" = mine ]
+    rm -r "${MINKA_ROOT:?}/$id"
+}
+
 @test "errors: unknown verbs and options, options without value" {
     fails 'no-such-verb' "$MINKA" no-such-verb
     fails 'no-such-option' "$MINKA" --no-such-option list
@@ -234,6 +255,7 @@ export -f on_systemd
     umount "$BATS_TEST_TMPDIR/full"
     [ "$status" -eq 1 ]
     [ "${#lines[@]}" -eq 1 ]
+    [[ $output == *"$BATS_TEST_TMPDIR/full/$id"* ]]
     [ -z "$left" ]
     nothing_left
 }

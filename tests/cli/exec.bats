@@ -56,6 +56,16 @@ teardown_file() {
     wait_for 20 bash -c "! kill -0 $pid || grep -q '^State:.Z' /proc/$pid/status"
 }
 
+@test "exec: --process without environment and capabilities takes the container's" {
+    local command='echo "$TERM"; grep ^Cap /proc/self/status'
+    run minka exec "$ID" sh -c "$command"
+    [ "${lines[0]}" = xterm ]
+    local expected=$output
+    run minka exec --process - "$ID" < <(jq -n --arg c "$command" '{args: ["sh", "-c", $c], cwd: "/", user: {uid: 0, gid: 0}}')
+    [ "$status" -eq 0 ]
+    [ "$output" = "$expected" ]
+}
+
 @test "exec: twenty at the same time" {
     local pids=() i
     for i in $(seq 20); do

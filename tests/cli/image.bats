@@ -85,7 +85,7 @@ release() { basename "$(ls -d "$CACHE"/images/*/ | head -1)"; }
     echo "$output"
     [ "$status" -eq 1 ]
     [ "${#lines[@]}" -eq 1 ]
-    [[ $output == *9.9.9-none* ]]
+    [[ $output == *9.9.9-none*"is not installed"* ]]
     [ ! -e "$BATS_TEST_TMPDIR/x" ]
 }
 

@@ -187,6 +187,29 @@ EOF
     nothing_left
 }
 
+one_more_is_refused() {
+    run timeout 1 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" events "$id"
+    [[ $status -eq 1 && $output == *'64 waiting for this already'* ]]
+}
+
+@test "a monitor with as many who wait for events as it takes: it answers everybody else" {
+    local events=() p
+    minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+    for _ in {1..64}; do
+        "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" events "$id" >/dev/null 2>&1 3>&- &
+        events+=($!)
+    done
+    wait_for 60 one_more_is_refused
+    run timeout 9 "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" exec "$id" echo hello
+    [ "$output" = hello ]
+    kill "${events[0]}"
+    minka kill "$id" KILL
+    for p in "${events[@]:1}"; do wait "$p"; done
+    wait_for 20 is_status "$id" stopped
+    minka delete "$id"
+    nothing_left
+}
+
 # In the monitor's place: silent, or full of rubbish, or with a list that never ends (the real monitor's first reply,
 # marked as not the last, again and again).
 impostor() { # silent|rubbish|endless

@@ -40,8 +40,8 @@ kill_after_create() { # ROLE
 }
 
 @test "kill -9: the monitor of a running container" { kill_while_running monitor 'minka-monitor ended unexpectedly'; }
-@test "kill -9: the VMM of a running container" { kill_while_running vmm 'QEMU was ended by SIGKILL while the virtual machine was running'; }
-@test "kill -9: the file server of a running container" { kill_while_running fileServer 'the file server was ended by SIGKILL'; }
+@test "kill -9: the VMM of a running container" { kill_while_running vmm 'QEMU was ended by SIGKILL while the virtual machine was running$'; }
+@test "kill -9: the file server of a running container" { kill_while_running fileServer 'the file server was ended by SIGKILL while the virtual machine was running$'; }
 # Who kills the pid that stands for a container means it, so there is nothing to explain.
 @test "kill -9: the stand-in of a running container" {
     minka run --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>"$BATS_TEST_TMPDIR/errors" &
@@ -109,6 +109,33 @@ kill_after_create() { # ROLE
     done
 }
 
+# The monitor is pid 1 of the stand-in's namespace, and does not go before the stand-in is reaped by its parent.
+@test "delete --force: who waits for the container and is suspended does not hold it up" {
+    local how
+    for how in run exec damaged; do
+        echo "$how"
+        local verb=(run --bundle "$BUNDLE" "$id")
+        if [[ $how == exec ]]; then
+            minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
+            verb=(exec "$id" sleep 1000)
+        fi
+        "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" "${verb[@]}" </dev/null >/dev/null 2>&1 &
+        local waiting=$! code=0
+        wait_for 60 is_status "$id" running
+        [[ $how != exec ]] || wait_for 10 eval "[[ \$(minka ps -f json $id) == *,* ]]"
+        kill -STOP $waiting
+        [[ $how != damaged ]] || echo '{' >"$MINKA_ROOT/$id/state.json"
+        run minka delete --force "$id"
+        echo "$output"
+        kill -CONT $waiting
+        [ "$status" -eq 0 ]
+        [[ $how == damaged || -z $output ]]
+        wait $waiting || code=$?
+        [[ $code -eq 137 || ($how == exec && $code -eq 1) ]] # 1: it had not yet heard that its process runs
+        nothing_left
+    done
+}
+
 # What a disk that was full, a hand or another version leaves in the place of a state.
 damage() { # HOW
     local file=$MINKA_ROOT/$id/state.json
@@ -127,8 +154,10 @@ damage() { # HOW
         echo "$how"
         minka run --detach --bundle "$BUNDLE" "$id" </dev/null >/dev/null 2>&1
         damage $how
-        if [[ $how != absent ]]; then
-            run minka delete "$id"
+        run minka delete "$id"
+        if [[ $how == absent ]]; then # what ends without --force is not known: nothing is touched
+            [[ $status -eq 1 && -S $MINKA_ROOT/$id/control.sock ]]
+        else
             [[ $status -eq 1 && $output == *"minka delete --force $id"* && ${#lines[@]} -eq 1 ]]
         fi
         run minka delete --force "$id"

@@ -113,8 +113,12 @@ P
     [ "$status" -eq 1 ]
     [[ $output == *running* ]]
     is_status "$id" running
+    minka kill "$id" 0
+    is_status "$id" running
     minka kill "$id" 9
     wait_for 20 is_status "$id" stopped
+    run minka kill "$id" 0
+    [ "$status" -eq 1 ]
     run minka kill "$id" TERM
     [ "$status" -eq 1 ]
     [[ $output == *"container not running"* ]]
@@ -139,6 +143,39 @@ P
     run minka state "$id"
     [ "$status" -eq 1 ]
     nothing_left
+}
+
+@test "lifecycle: exec in a container that is just ending says so in the words that engines look for" {
+    set_args sleep 100
+    for _ in 1 2 3; do
+        create
+        minka start "$id"
+        minka kill "$id" KILL
+        for _ in 1 2 3; do
+            run minka exec "$id" true
+            echo "$output"
+            [[ $status -eq 1 && $output == *'container not running'* ]]
+        done
+        minka delete --force "$id"
+    done
+    nothing_left
+}
+
+@test "lifecycle: ids that are names of the kernel's files in a cgroup" {
+    set_args sleep 100
+    for id in tasks cgroup.procs cpu.stat memory.max memory.limit_in_bytes; do
+        create
+        minka start "$id"
+        run minka exec "$id" cat /proc/self/cgroup
+        [ "$output" = 0::/ ]
+        minka pause "$id"
+        minka resume "$id"
+        minka update --pids-limit 50 "$id"
+        [ -n "$(find /sys/fs/cgroup -maxdepth 3 -type d -name "$id:")" ]
+        minka delete --force "$id"
+        [ -z "$(find /sys/fs/cgroup -maxdepth 3 -type d -name "$id:")" ]
+        nothing_left
+    done
 }
 
 @test "lifecycle: signals by name and number, in every spelling, and --all" {

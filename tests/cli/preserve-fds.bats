@@ -121,6 +121,20 @@ os.execv(sys.argv[1], sys.argv[1:])' "${MINKA_CALL[@]}" run --preserve-fds 32 --
     nothing_left
 }
 
+@test "preserve-fds: a socket whose other side reads no more" {
+    set_script 'cat <&3 >/tmp/got & trap "" PIPE; while echo tick >&3; do sleep 0.1; done 2>/dev/null; echo refused; wait; cat /tmp/got'
+    with_socket '
+s.recv(4)
+s.shutdown(socket.SHUT_RD)
+import time
+for i in range(10):
+    s.send(b"%d " % i)
+    time.sleep(0.1)
+s.close()' "${MINKA_CALL[@]}" run --preserve-fds 1 --bundle "$BUNDLE" "$id" >"$OUT"
+    [ "$(cat "$OUT")" = $'refused\n0 1 2 3 4 5 6 7 8 9 ' ]
+    nothing_left
+}
+
 @test "preserve-fds: a socket that the process closes is closed on the host, while it runs on" {
     set_script 'echo bye >&3; exec 3>&-; read -r line; echo "$line"'
     mkfifo "$BATS_TEST_TMPDIR/in"

@@ -42,6 +42,14 @@ teardown() { delete_all; }
     nothing_left
 }
 
+@test "rootfs: a process with ids far above those of accounts owns what it makes" {
+    edit_config '.process.user = {uid: 2147483648, gid: 1000650000}'
+    run_script 'touch /tmp/mine; stat -c %u:%g /tmp/mine'
+    [ "$output" = 2147483648:1000650000 ]
+    [ "$(stat -c '%u:%g' "$BUNDLE/rootfs/tmp/mine")" = 2147483648:1000650000 ]
+    nothing_left
+}
+
 @test "rootfs: hard links, symbolic links, rename, sparse files, xattrs" {
     setfattr -n user.from.host -v hello "$BUNDLE/rootfs/etc/passwd"
     cp "$(command -v getfattr)" "$BUNDLE/rootfs/bin/getfattr.host" # dynamic: only to see that a host file is not needed

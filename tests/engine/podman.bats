@@ -369,6 +369,20 @@ is_gone() { ! podman container exists "$name"; }
     podman rmi localhost/copy >/dev/null
 }
 
+@test "podman: a running container's files are out of reach for cp, which says so, and in reach for exec" {
+    prun -d --name "$name" bb sleep 1000
+    echo given >"$BATS_TEST_TMPDIR/file"
+    run podman cp "$BATS_TEST_TMPDIR/file" "$name:/given"
+    [ "$status" -ne 0 ]
+    run podman cp "$name:/etc/passwd" "$BATS_TEST_TMPDIR/back"
+    [ "$status" -ne 0 ]
+    podman exec -i "$name" sh -c 'cat >/given' <"$BATS_TEST_TMPDIR/file"
+    [ "$(podman exec "$name" cat /given)" = given ]
+    podman stop -t 0 "$name" >/dev/null
+    podman cp "$name:/given" "$BATS_TEST_TMPDIR/back"
+    [ "$(cat "$BATS_TEST_TMPDIR/back")" = given ]
+}
+
 @test "podman: two containers at once, and one that is killed with its machine" {
     prun -d --name "$name" bb sleep 1000
     prun -d --name "$name-2" bb sleep 1000

@@ -379,6 +379,16 @@ static void ids_are_checked(void **state) {
     const char *const bad[] = {"", ".", "..", "a/b", "a b", "\xc3\xa4", "a\n"};
     for (size_t n = 0; n < ARRAY_SIZE(bad); n++)
         assert_false(id_is_valid(bad[n]));
+    char name[ID_CGROUP_SIZE];
+    const char *const own[] = {"box", "web-1.example", "1.2", "a.", ".b", "Tasks", long_id};
+    for (size_t n = 0; n < ARRAY_SIZE(own); n++)
+        assert_string_equal(id_to_cgroup(own[n], name), own[n]);
+    const char *const files[] = {"tasks",      "release_agent",   "notify_on_release",
+                                 "memory.max", "hugetlb.2MB.max", "net_cls.classid"};
+    for (size_t n = 0; n < ARRAY_SIZE(files); n++) {
+        assert_memory_equal(id_to_cgroup(files[n], name), files[n], strlen(files[n]));
+        assert_string_equal(name + strlen(files[n]), ":");
+    }
 }
 
 static void foreign_text_is_made_printable(void **state) {

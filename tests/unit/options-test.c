@@ -218,6 +218,27 @@ static void options_change_the_process(void **data) {
     process_done(&p);
 }
 
+static void a_document_inherits_what_it_leaves_out(void **data) {
+    (void)data;
+    struct oci_process container = base();
+    container.has_capabilities = true;
+    container.capabilities.bounding = 5;
+    struct oci_process document = {0};
+    process_inherit(&container, &document);
+    assert_int_equal(document.n_env, container.n_env);
+    assert_string_equal(document.env[0], container.env[0]);
+    assert_true(document.has_capabilities);
+    assert_true(document.capabilities.bounding == 5);
+    assert_int_equal(document.n_args, 0);
+
+    char *env[] = {(char *)(uintptr_t)("OWN=1"), NULL};
+    struct oci_process own = {.env = env, .n_env = 1, .has_capabilities = true};
+    process_inherit(&container, &own);
+    assert_int_equal(own.n_env, 1);
+    assert_string_equal(own.env[0], "OWN=1");
+    assert_true(own.capabilities.bounding == 0);
+}
+
 static void a_document_stays_as_it_is(void **data) {
     (void)data;
     struct process_options o = {0};
@@ -260,6 +281,7 @@ int main(void) {
         cmocka_unit_test(mistakes_have_a_sentence),
         cmocka_unit_test(help_is_aligned),
         cmocka_unit_test(options_change_the_process),
+        cmocka_unit_test(a_document_inherits_what_it_leaves_out),
         cmocka_unit_test(a_document_stays_as_it_is),
         cmocka_unit_test(bad_changes_are_refused),
     };

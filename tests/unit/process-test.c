@@ -666,6 +666,22 @@ static void a_socket_whose_reader_has_gone(void **state) {
     assert_true(w->flow[FURTHER].produced < w->flow[FURTHER].total);
 }
 
+static void a_socket_whose_peer_reads_no_more_still_takes_input(void **state) {
+    struct world *w = *state;
+    w->flow[FURTHER].total = 8 << 20;
+    begin_socket(w);
+    assert_int_equal(shutdown(w->host[FURTHER], SHUT_RD), 0);
+    while (!w->output_closed[FURTHER])
+        run(w);
+    run_for(w, 50);
+    assert_int_equal(write_all(w->host[FURTHER], "more", 4), 0);
+    run_for(w, 50);
+    assert_int_equal(w->input[FURTHER].length, 4);
+    close_fd(&w->host[FURTHER]);
+    while (!w->input_closed[FURTHER])
+        run(w);
+}
+
 static void further_input_has_its_own_number(void **state) {
     struct world *w = *state;
     int ends[2];
@@ -776,6 +792,7 @@ int main(void) {
         WITH_WORLD(a_socket_that_the_guest_has_shut_down_takes_input_still),
         WITH_WORLD(a_socket_that_the_guest_has_closed_is_closed_but_not_shut_down),
         WITH_WORLD(a_socket_whose_reader_has_gone),
+        WITH_WORLD(a_socket_whose_peer_reads_no_more_still_takes_input),
         WITH_WORLD(further_input_has_its_own_number),
         WITH_WORLD(further_output_is_delivered_before_the_end_is_told),
         WITH_WORLD(signals_and_sizes_are_forwarded),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The containers' cgroups in the guest: version 2, MOUNT/ID. The agent stays in the root cgroup, which may have
- * processes beside controllers (cgroups(7), "no internal processes"). No level between, because each costs as much as
- * the container's own at its start.
+ * The containers' cgroups in the guest: version 2, MOUNT/ID (id_to_cgroup()). The agent stays in the root cgroup, which
+ * may have processes beside controllers (cgroups(7), "no internal processes"). No level between, because each costs as
+ * much as the container's own at its start.
  */
 #include "guest/agent/device_program.h"
 #include "guest/agent/stage.h"
@@ -35,7 +35,8 @@ int container_cgroup_open(const char *container_id) {
     _cleanup_close_ int root = open_root();
     if (root < 0)
         return root;
-    int fd = openat(root, container_id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    char name[ID_CGROUP_SIZE];
+    int fd = openat(root, id_to_cgroup(container_id, name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
@@ -127,10 +128,11 @@ static int open_place(int dir, struct cgroup_place *ret, struct err *err) {
 
 int cgroup_create(const char *container_id, const Minka__Plan__V1__Cgroup *cgroup, struct cgroup_place *ret,
                   struct err *err) {
+    char name[ID_CGROUP_SIZE];
     _cleanup_close_ int root = open_root();
     if (!id_is_valid(container_id))
         return err_set(err, EINVAL, "'%s' is not a container id", container_id);
-    if (root < 0 || mkdirat(root, container_id, 0755) < 0)
+    if (root < 0 || mkdirat(root, id_to_cgroup(container_id, name), 0755) < 0)
         return err_errno(err, "cannot create the container's cgroup");
     _cleanup_close_ int dir = container_cgroup_open(container_id);
     if (dir < 0)
@@ -150,7 +152,8 @@ static char *cgroup_of(pid_t pid, const char *container_id) {
     _cleanup_free_ char *text = NULL;
     if (read_file(AT_FDCWD, path, 65536, &text, NULL, NULL) < 0)
         return NULL;
-    _cleanup_free_ char *prefix = text_format("/%s", container_id);
+    char name[ID_CGROUP_SIZE];
+    _cleanup_free_ char *prefix = text_format("/%s", id_to_cgroup(container_id, name));
     char *rest = text;
     for (char *line; prefix && (line = strsep(&rest, "\n"));) {
         if (!text_has_prefix(line, "0::") || !text_has_prefix(line + 3, prefix))
@@ -249,12 +252,13 @@ static int remove_children(int dir, unsigned depth) {
 }
 
 int container_cgroup_remove(const char *container_id) {
+    char name[ID_CGROUP_SIZE];
     _cleanup_close_ int dir = container_cgroup_open(container_id);
     if (dir < 0)
         return dir == -ENOENT ? 0 : dir;
     _cleanup_close_ int root = open_root();
     int r = root < 0 ? root : remove_children(dir, 0);
-    if (r == 0 && unlinkat(root, container_id, AT_REMOVEDIR) < 0 && errno != ENOENT)
+    if (r == 0 && unlinkat(root, id_to_cgroup(container_id, name), AT_REMOVEDIR) < 0 && errno != ENOENT)
         r = -errno;
     return r;
 }

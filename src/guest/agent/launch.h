@@ -71,7 +71,7 @@ int root_leave_initramfs(struct err *err);
 
 /* ---- what lives as long as a container and is not a process: its cgroup and its mounts ---- */
 
-/* /sys/fs/cgroup/minka/ID; created by stage 1. Returns a directory fd. */
+/* /sys/fs/cgroup/ID; created by stage 1. Returns a directory fd. */
 int container_cgroup_open(const char *container_id);
 int container_cgroup_apply(const char *container_id, const Minka__Plan__V1__Cgroup *cgroup, struct err *err);
 int container_cgroup_freeze(const char *container_id, bool freeze, struct err *err);

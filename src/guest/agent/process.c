@@ -109,7 +109,7 @@ static void failed(struct process *process, const struct err *err) {
     } else {
         struct err ended = {0};
         if (container_has_ended(process->container)) { /* whatever it failed with, this is why */
-            err_set(&ended, ESRCH, "cannot exec in a container that is not running");
+            err_set(&ended, ESRCH, "container not running: its process has ended");
             err = &ended;
         }
         answer_error(take_ptr(process->launching), err);

@@ -65,7 +65,7 @@ void process_exec_run(struct agent *agent, struct ttrpc_request *request, const 
     process_sweep(container);
     struct process *old = find(container, r->process);
     if (container->state != CONTAINER_RUNNING && container->state != CONTAINER_CREATED) {
-        refuse(request, ESRCH, "cannot exec in a container that is not running");
+        refuse(request, ESRCH, "container not running: its process has ended");
         return;
     }
     if (container->paused) {

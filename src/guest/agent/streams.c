@@ -126,6 +126,9 @@ void output_end(struct output *output) {
 }
 
 void output_close(struct output *output) {
+    /* First: a socket stays open by input's descriptor, and epoll would go on watching it for a source that is freed.
+     */
+    output->source = loop_source_free(output->source);
     close_fd(&output->fd);
     if (output->fn)
         output_reply(output, 0, true, false);

@@ -334,29 +334,6 @@ static void remove_default_parent(const struct hierarchy *h, const char *path) {
         (void)unlinkat(root, parent + 1, AT_REMOVEDIR);
 }
 
-int cgroup_remove(const char *path, struct err *err) {
-    char resolved[PATH_MAX];
-    _cleanup_hierarchies_ struct hierarchies all = {0};
-    int r = cgroup_resolve(path, resolved, err);
-    if (r == 0)
-        r = hierarchies_find(&all, err);
-    if (r < 0)
-        return r;
-    if (is_inside(resolved))
-        return err_set(err, EDEADLK, "the cgroup %s cannot be removed by a process in it", resolved);
-    int64_t deadline = monotonic_msec() + REMOVE_MSEC;
-    int failed = 0;
-    for (size_t i = 0; i < all.count; i++) { /* all of them, whatever happens to one */
-        r = remove_until(&all.at[i], resolved, deadline);
-        if (r == 0)
-            remove_default_parent(&all.at[i], resolved);
-        if (r < 0 && !is_refusal(r))
-            failed = err_set(err, -r, "cannot remove the cgroup %s in %s (%s)", resolved, all.at[i].mount,
-                             strerrorname_np(-r));
-    }
-    return failed;
-}
-
 static int remove_unused_until(const struct hierarchy *h, const char *path, int64_t deadline) {
     char full[2 * PATH_MAX];
     size_t length = strlen(h->root);
@@ -374,7 +351,10 @@ static int remove_unused_until(const struct hierarchy *h, const char *path, int6
     return 0;
 }
 
-int cgroup_remove_unused(const char *path, struct err *err) {
+typedef int remove_fn(const struct hierarchy *h, const char *path, int64_t deadline);
+
+/* In all hierarchies, whatever happens in one. */
+static int remove_everywhere(const char *path, remove_fn *remove, int64_t deadline, struct err *err) {
     char resolved[PATH_MAX];
     _cleanup_hierarchies_ struct hierarchies all = {0};
     int r = cgroup_resolve(path, resolved, err);
@@ -382,15 +362,24 @@ int cgroup_remove_unused(const char *path, struct err *err) {
         r = hierarchies_find(&all, err);
     if (r < 0)
         return r;
-    int64_t deadline = monotonic_msec() + UNUSED_MSEC;
+    if (is_inside(resolved))
+        return err_set(err, EDEADLK, "the cgroup %s cannot be removed by a process in it", resolved);
     int failed = 0;
     for (size_t i = 0; i < all.count; i++) {
-        r = remove_unused_until(&all.at[i], resolved, deadline);
+        r = remove(&all.at[i], resolved, deadline);
         if (r == 0)
             remove_default_parent(&all.at[i], resolved);
         if (r < 0 && !is_refusal(r))
-            failed =
-                err_set(err, -r, "the cgroup %s in %s is in use (%s)", resolved, all.at[i].mount, strerrorname_np(-r));
+            failed = err_set(err, -r, "cannot remove the cgroup %s in %s (%s)", resolved, all.at[i].mount,
+                             strerrorname_np(-r));
     }
     return failed;
+}
+
+int cgroup_remove(const char *path, struct err *err) {
+    return remove_everywhere(path, remove_until, monotonic_msec() + REMOVE_MSEC, err);
+}
+
+int cgroup_remove_unused(const char *path, struct err *err) {
+    return remove_everywhere(path, remove_unused_until, monotonic_msec() + UNUSED_MSEC, err);
 }

@@ -83,11 +83,13 @@ static void remove_cgroup(void *data) {
 
 static char *cgroup_path(const struct sandbox *s) {
     const char *path = s->spec->cgroups_path;
+    char name[ID_CGROUP_SIZE];
     if (s->context->no_cgroup)
         return strdup("");
     if (path[0] == '\0')
-        return s->context->systemd_cgroup ? text_format("system.slice:minka:%s", s->request->id)
-                                          : text_format(CGROUP_DEFAULT_PARENT "/%s", s->request->id);
+        return s->context->systemd_cgroup
+                   ? text_format("system.slice:minka:%s", s->request->id)
+                   : text_format(CGROUP_DEFAULT_PARENT "/%s", id_to_cgroup(s->request->id, name));
     /* Without --systemd-cgroup colons are letters like others, as for runc. */
     return path[0] == '/' || s->context->systemd_cgroup ? strdup(path) : text_format("/%s", path);
 }

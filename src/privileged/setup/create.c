@@ -161,7 +161,9 @@ static int make_state(struct sandbox *s, struct err *err) {
     if (!s->owner)
         return err_set(err, ENOMEM, "out of memory");
     r = state_save_spec(s->dir, s->request->bundle->json, s->request->bundle->length, err);
-    return r < 0 ? r : state_save(s->dir, s->state, err);
+    if (r >= 0)
+        r = state_save(s->dir, s->state, err);
+    return r < 0 ? err_wrap(err, "%s", s->owner) : 0;
 }
 
 /* ---- the machine ---- */

@@ -2,15 +2,20 @@
 #include "privileged/setup/internal.h"
 
 #include "shared/base/cleanup.h"
+#include "shared/base/fd.h"
 #include "shared/base/loop.h"
+#include "shared/base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { END_DEADLINE_MSEC = 10000 };
+enum { END_DEADLINE_MSEC = 10000, LOOK_AFTER_MSEC = 500, STAT_FLAGS = 9, STAT_VSIZE = 23, EXITING = 0x4 };
 
 /* Not in Debian 12's headers under this name: waitid(2), P_PIDFD since Linux 5.4. */
 #ifndef P_PIDFD
@@ -23,13 +28,45 @@ static void reap(int pidfd) {
     (void)waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
 }
 
+/* The number after "Pid:" in the descriptor's fdinfo, which is -1 once it is reaped: pidfd_open(2). */
+static pid_t pid_of(int pidfd) {
+    char path[48];
+    _cleanup_free_ char *text = NULL;
+    (void)snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+    if (read_file(AT_FDCWD, path, 4096, &text, NULL, NULL) < 0)
+        return -1;
+    const char *at = strstr(text, "\nPid:\t");
+    int pid = -1;
+    return at && sscanf(at, "\nPid:\t%d", &pid) == 1 ? pid : -1;
+}
+
+bool process_runs_no_more(int pidfd) {
+    char path[40];
+    _cleanup_free_ char *text = NULL;
+    pid_t pid = pid_of(pidfd);
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    if (pid <= 0 || read_file(AT_FDCWD, path, 4096, &text, NULL, NULL) < 0)
+        return false;
+    uint64_t flags = 0, memory = 1;
+    char *rest = strrchr(text, ')'); /* the second field, a name that may have spaces */
+    unsigned field = 2;
+    for (char *word; rest && field < STAT_VSIZE && (word = strsep(&rest, " ")); field++)
+        if (field == STAT_FLAGS && parse_u64(word, &flags) < 0)
+            return false;
+    char *word = rest ? strsep(&rest, " ") : NULL;
+    return word && parse_u64(word, &memory) == 0 && memory == 0 && (flags & EXITING);
+}
+
 int await_process(int pidfd, int member, int msec) {
-    int64_t end = monotonic_msec() + msec;
+    int64_t begin = monotonic_msec(), end = begin + msec;
     for (;;) {
-        int64_t left = end - monotonic_msec();
+        int64_t now = monotonic_msec(), look = begin + LOOK_AFTER_MSEC, left = end - now;
+        if (now >= look && process_runs_no_more(pidfd))
+            return 0;
         struct pollfd p[] = {{.fd = pidfd, .events = POLLIN}, {.fd = member, .events = POLLIN}};
-        int n = poll(p, ARRAY_SIZE(p), left > 0 ? (int)left : 0);
-        if (n == 0)
+        int64_t next = now >= look ? LOOK_AFTER_MSEC : look - now;
+        int n = poll(p, ARRAY_SIZE(p), (int)(left <= 0 ? 0 : left < next ? left : next));
+        if (n == 0 && monotonic_msec() >= end)
             return -ETIMEDOUT;
         if (n < 0 && errno != EINTR)
             return -errno;

@@ -103,6 +103,13 @@ static int spawn(struct attempt *a, struct err *err) {
     return confine_prove(&a->standin.plan, a->standin.pid, false, err);
 }
 
+/* What fails while the sandbox ends has that reason, whichever it looks like; engines look for these words. */
+static int explain(const struct attempt *a, int r, struct err *err) {
+    bool ended =
+        !state_process_alive(&a->state->monitor) || (a->monitor_pidfd >= 0 && process_runs_no_more(a->monitor_pidfd));
+    return ended ? err_set(err, ESRCH, "container not running: %s has stopped", a->state->id) : r;
+}
+
 static int execute(struct attempt *a, struct err *err) {
     struct control_request request = {.op = CONTROL_EXEC};
     struct control_reply reply;
@@ -145,7 +152,7 @@ int setup_exec(const struct setup_context *context, int dir, const struct state 
         if (r >= 0 && i + 1 < ARRAY_SIZE(steps)) /* after the last one the process runs, and they are its own */
             r = interrupt_check(err);
         if (r < 0)
-            return r;
+            return r == -EINTR ? r : explain(&a, r, err);
     }
     undo_keep(&a.undo);
     a.keep_signals = request->keep_signals;

@@ -191,5 +191,10 @@ int relayable(int fd, int number, enum stream_kind *ret, struct err *err);
 int end_process(int pidfd, int member, const char *role, struct err *err);
 /* Wait only. 0, or -ETIMEDOUT. */
 int await_process(int pidfd, int member, int msec);
+/*
+ * It has given back all that it had, and waits in that function for a member that somebody else must reap and does not:
+ * a `minka run` or `exec` that is suspended, or waits for our lock. For both functions above this is an end.
+ */
+bool process_runs_no_more(int pidfd);
 /* A pidfd for either, zombie or not; -EBADF. */
 int open_member(const struct state_process *process);

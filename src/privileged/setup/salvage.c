@@ -79,7 +79,8 @@ static int end_one(struct remains *remains, pid_t pid, struct err *err) {
     _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     struct state_process process;
     /* Looked at once more through the number, which cannot be anybody else's as long as the process is not reaped. */
-    if (pidfd < 0 || state_process_of(pid, &process) < 0 || !state_process_alive(&process) || !has_lease(remains, pid))
+    if (pidfd < 0 || state_process_of(pid, &process) < 0 || !state_process_alive(&process) ||
+        process_runs_no_more(pidfd) || !has_lease(remains, pid))
         return 0;
     note_cgroup(remains, pid);
     int r = end_process(pidfd, -EBADF, "process of the sandbox", err);
@@ -121,8 +122,9 @@ static int remove_cgroups(const struct setup_context *context, const struct rema
     if (context->no_cgroup || !spec)
         return 0;
     const char *path = spec->cgroups_path;
-    _cleanup_free_ char *plain =
-        path[0] ? text_format("%s%s", path[0] == '/' ? "" : "/", path) : text_format(CGROUP_DEFAULT_PARENT "/%s", id);
+    char name[ID_CGROUP_SIZE];
+    _cleanup_free_ char *plain = path[0] ? text_format("%s%s", path[0] == '/' ? "" : "/", path)
+                                         : text_format(CGROUP_DEFAULT_PARENT "/%s", id_to_cgroup(id, name));
     _cleanup_free_ char *scope = path[0] ? strdup(path) : text_format("system.slice:minka:%s", id);
     if (!plain || !scope)
         return err_set(err, ENOMEM, "out of memory");
@@ -146,6 +148,9 @@ int setup_delete_unknown(const struct setup_context *context, int dir, const cha
     ret_warning->code = 0;
     (void)state_load_spec(dir, &spec, NULL);
     int r = find_leases(context, id, &remains, err);
+    if (r >= 0 && remains.n_uids == 0 && !state_is_ours(dir, false))
+        return err_set(err, ENOTEMPTY, "%s/%s is no container's directory; remove it yourself, or look at --root",
+                       context->root, id);
     if (r >= 0)
         r = end_processes(&remains, err);
     if (r >= 0)

@@ -51,16 +51,24 @@ static int require_server(struct sandbox *s, struct err *err) {
                : share_find_server(s->context->config->qemu.virtio_fs_daemon, &kind, &s->machine.file_server, err);
 }
 
-/* A container with a user namespace has files of the ids that it is mapped to, which the server must know. */
+/*
+ * Which ids files of the container may have beside the ordinary ones, which the server must know: those that its user
+ * namespace is mapped to; without one, its process's own, which may be anywhere.
+ */
 static int mapped_ids(const struct oci_spec *spec, struct share_id_range **ret, size_t *ret_count, struct err *err) {
     size_t count = spec->n_uid_mappings + spec->n_gid_mappings;
-    *ret = calloc(count + 1, sizeof **ret);
+    *ret = calloc(count + 2, sizeof **ret);
     if (!*ret)
         return err_set(err, ENOMEM, "out of memory");
     for (size_t i = 0; i < count; i++) {
         const struct oci_id_mapping *m =
             i < spec->n_uid_mappings ? &spec->uid_mappings[i] : &spec->gid_mappings[i - spec->n_uid_mappings];
         (*ret)[i] = (struct share_id_range){.start = m->host_id, .count = m->size};
+    }
+    if (count == 0 && spec->has_process) {
+        (*ret)[0] = (struct share_id_range){.start = spec->process.uid, .count = 1};
+        (*ret)[1] = (struct share_id_range){.start = spec->process.gid, .count = 1};
+        count = 2;
     }
     *ret_count = count;
     return 0;

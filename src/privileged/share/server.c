@@ -203,7 +203,7 @@ static int plan_rust(const struct share *share, const struct segments *ids, stru
     add_map(plan, share->uid, 0, 1);
     int r = push(argv, strdup("--fd=3"));
     static const char *const fixed[] = {("--shared-dir=" SHARE_DIR), "--sandbox=none", "--inode-file-handles=never",
-                                        "--rlimit-nofile=0", "--xattr"};
+                                        "--rlimit-nofile=0",         "--xattr",        "--log-level=warn"};
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fixed); i++)
         r = push(argv, strdup(fixed[i]));
     if (r == 0)
@@ -237,7 +237,8 @@ static int plan_c(const struct share *share, const struct segments *ids, struct 
     for (size_t i = 0; i < ids->count; i++)
         add_map(plan, ids->at[i].start, ids->at[i].start, ids->at[i].end - ids->at[i].start);
     static const char *const fixed[] = {"--fd=3", "--rlimit-nofile=0", "-o",
-                                        ("source=" SHARE_DIR ",sandbox=chroot,xattr,announce_submounts"), "-o"};
+                                        ("source=" SHARE_DIR ",sandbox=chroot,xattr,announce_submounts,log_level=warn"),
+                                        "-o"};
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fixed); i++)
         r = push(argv, strdup(fixed[i]));

@@ -89,6 +89,43 @@ int state_peek(const char *root, const char *id, int *ret_dir, struct err *err) 
     return open_directory(root, id, 0, ret_dir, err);
 }
 
+static bool is_named(const char *name, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+bool state_is_ours(int dir, bool unfinished) {
+    static const char *const names[] = {"config.json", "config.json.tmp", "state.json.tmp", /* before the first state */
+                                        "state.json",  "control.sock",    "monitor.log"};
+    size_t count = unfinished ? 3 : ARRAY_SIZE(names);
+    struct stat st;
+    if (fstat(dir, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+        return false;
+    _cleanup_close_ int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+    if (!entries)
+        return false;
+    (void)take_fd(&copy);
+    for (;;) {
+        errno = 0;
+        struct dirent *entry = readdir(entries);
+        if (!entry)
+            return errno == 0;
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            !is_named(entry->d_name, names, count))
+            return false;
+    }
+}
+
+static int not_ours(const char *root, const char *id, struct err *err) {
+    return err_set(err, EEXIST,
+                   "the id %s cannot be used: %s/%s exists and is no container's directory; remove it, or choose "
+                   "another id",
+                   id, root, id);
+}
+
 int state_create(const char *root, const char *id, int *ret_dir, struct err *err) {
     int r = check_id(id, err);
     if (r < 0)
@@ -104,10 +141,7 @@ int state_create(const char *root, const char *id, int *ret_dir, struct err *err
         return err_errno(err, "cannot create a directory for container %s in %s", id, root);
     struct stat st;
     if (fstatat(root_fd, id, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
-        return err_set(err, EEXIST,
-                       "the id %s cannot be used: %s/%s exists and is no container's directory; remove it, or choose "
-                       "another id",
-                       id, root, id);
+        return not_ours(root, id, err);
     /*
      * A directory that nobody has locked and that holds no state was left by a `create` that was killed at its very
      * first step: it is taken over. Of two that race here, the one that gets the lock has the id.
@@ -119,6 +153,8 @@ int state_create(const char *root, const char *id, int *ret_dir, struct err *err
     if (r < 0 || faccessat(dir, "state.json", F_OK, 0) == 0)
         return err_set(err, EEXIST, "a container with the id %s exists already; remove it with `minka delete %s`", id,
                        id);
+    if (!state_is_ours(dir, true))
+        return not_ours(root, id, err);
     *ret_dir = take_fd(&dir);
     return 0;
 }

@@ -63,6 +63,13 @@ int state_open(const char *root, const char *id, int *ret_dir, struct err *err);
 /* Open without lock, to look at it or to talk to its monitor. Errors as state_open(). */
 int state_peek(const char *root, const char *id, int *ret_dir, struct err *err);
 
+/*
+ * Whether a directory without state is one of a container: nobody else can enter it, and it holds nothing but what
+ * minka puts there; unfinished: what `create` puts there before the first state. So a wrong --root costs nobody any
+ * files.
+ */
+bool state_is_ours(int dir, bool unfinished);
+
 int state_load(int dir, struct state **ret, struct err *err);
 int state_save(int dir, const struct state *state, struct err *err);
 int state_save_spec(int dir, const char *json, size_t length, struct err *err); /* ROOT/ID/config.json */

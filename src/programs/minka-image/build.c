@@ -67,8 +67,14 @@ static int choose_kernel(const char *asked, char **ret, struct err *err) {
     if (asked) {
         if (!image_release_is_valid(asked))
             return err_set(err, EINVAL, "'%s' is neither the release of a kernel nor a path (with a slash)", asked);
-        *ret = text_format("%s/%s%s", boot, kernel_prefix, asked);
-        return *ret ? 0 : err_set(err, ENOMEM, "out of memory");
+        _cleanup_free_ char *path = text_format("%s/%s%s", boot, kernel_prefix, asked);
+        if (!path)
+            return err_set(err, ENOMEM, "out of memory");
+        if (access(path, F_OK) < 0)
+            return err_set(err, ENOENT, "kernel %s is not installed, there is no %s: `ls %s` shows which are", asked,
+                           path, boot);
+        *ret = take_ptr(path);
+        return 0;
     }
     _cleanup_strv_ char **releases = NULL;
     int count = build_kernels(&releases, err);

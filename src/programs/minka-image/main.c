@@ -215,7 +215,7 @@ int main(int argc, char **argv) {
         const char *name;
         int (*run)(const struct options *options, char **words);
     } verbs[] = {{"build", verb_build}, {"list", verb_list}, {"remove", verb_remove}};
-    char program[] = "minka image";
+    static char program[] = "minka image";
     struct options options = {.build = {.agent = MINKA_LIBEXEC_DIR "/minka-agent", .image_dir = MINKA_IMAGE_DIR},
                               .format = "table"};
 

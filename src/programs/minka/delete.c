@@ -17,10 +17,10 @@ static const struct option options[] = {
     OPTIONS_END,
 };
 
-/* What a `create` left that was killed before it had written a state: an empty directory, which nobody has locked. */
+/* What a `create` left that was killed before it had written a state, in a directory which nobody has locked. */
 static void remove_remains(struct cli *cli, const char *id) {
     _cleanup_close_ int dir = -EBADF;
-    if (state_open(cli->root, id, &dir, NULL) >= 0 && faccessat(dir, "state.json", F_OK, 0) < 0)
+    if (state_open(cli->root, id, &dir, NULL) >= 0 && state_is_ours(dir, true))
         (void)state_remove(cli->root, id, NULL);
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 struct kill_options {
     bool all;
@@ -19,14 +20,14 @@ static const struct option options[] = {
 static int send_signal(struct cli *cli, void *data, const struct operands *operands, struct err *err) {
     const struct kill_options *o = data;
     const char *name = operands->count > 1 ? operands->values[1] : "TERM";
-    int signal = signal_from_text(name);
+    int signal = strcmp(name, "0") == 0 ? 0 : signal_from_text(name);
     if (signal < 0)
         return err_set(err, EINVAL, "unknown signal \"%.32s\"", name);
     _cleanup_container_ struct container c = {.dir = -EBADF};
     int r = container_open(cli, operands->values[0], CONTAINER_LOOK, &c, err);
     if (r >= 0)
         r = container_require_process(&c, err);
-    if (r < 0)
+    if (r < 0 || signal == 0) /* which is never sent: it asks whether there is a process, kill(2) */
         return r;
     struct control_reply reply;
     r = container_call(&c, CONTROL_SIGNAL, signal, o->all ? CONTROL_ALL : 0, &reply, err);

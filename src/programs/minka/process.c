@@ -134,6 +134,17 @@ int process_change(const struct process_options *o, char **args, const struct oc
     return r;
 }
 
+void process_inherit(const struct oci_process *container, struct oci_process *process) {
+    if (process->n_env == 0) {
+        process->env = container->env;
+        process->n_env = container->n_env;
+    }
+    if (!process->has_capabilities) {
+        process->has_capabilities = container->has_capabilities;
+        process->capabilities = container->capabilities;
+    }
+}
+
 static int read_document(const char *path, struct oci_process **ret, struct err *err) {
     _cleanup_free_ char *text = NULL;
     size_t length;
@@ -142,14 +153,15 @@ static int read_document(const char *path, struct oci_process **ret, struct err 
 }
 
 int process_make(const struct process_options *options, char **args, int dir, struct process *ret, struct err *err) {
-    int r;
-    if (options->file) {
-        r = read_document(options->file, &ret->document, err);
-        return r < 0 ? r : process_change(options, args, ret->document, ret, err);
-    }
-    r = state_load_spec(dir, &ret->spec, err);
+    int r = options->file ? read_document(options->file, &ret->document, err) : 0;
+    if (r >= 0)
+        r = state_load_spec(dir, &ret->spec, err);
     if (r < 0)
         return r;
+    if (options->file) {
+        process_inherit(&ret->spec->process, ret->document);
+        return process_change(options, args, ret->document, ret, err);
+    }
     if (!ret->spec->has_process)
         return err_set(err, EINVAL, "the container has no process in its config.json: use --process");
     return process_change(options, args, &ret->spec->process, ret, err);

@@ -29,6 +29,12 @@ void process_done(struct process *process);
 /* args is NULL-terminated; dir is the container's, whose config.json is the base. */
 int process_make(const struct process_options *options, char **args, int dir, struct process *ret, struct err *err);
 
+/*
+ * What a document does not say at all is the container's: the environment, as for crun, and the capabilities, as for
+ * runc and crun. It shares the strings of container.
+ */
+void process_inherit(const struct oci_process *container, struct oci_process *process);
+
 /* The same on a given base, pure. ret->spec is left alone. */
 int process_change(const struct process_options *options, char **args, const struct oci_process *base,
                    struct process *ret, struct err *err);

@@ -5,6 +5,7 @@
 #include "facts/control/control.h"
 #include "shared/base/cleanup.h"
 #include "shared/base/fd.h"
+#include "shared/base/loop.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -42,10 +43,11 @@ static void explain(struct cli *cli, int sock) {
     struct control_reply reply;
     struct err err = {0};
     int r;
+    int64_t end = monotonic_msec() + (int64_t)EXPLAIN_SEC * 1000; /* of all of them */
     do {
         reply = (struct control_reply){0};
         r = setup_receive(sock, CONTROL_EVENTS, EXPLAIN_SEC, &reply, &err);
-    } while (r >= 0 && reply.more);
+    } while (r >= 0 && reply.more && monotonic_msec() < end);
     if (r < 0 && reply.magic != CONTROL_MAGIC)
         (void)err_set(&err, ESRCH, "minka-monitor ended unexpectedly, and the container with it");
     if (r < 0)

@@ -121,6 +121,23 @@ bool id_is_valid(const char *id) {
     return true;
 }
 
+enum { CGROUP_FILE_MAX = 64 }; /* MAX_CFTYPE_NAME in the kernel */
+
+/* Version 1 has some without a controller. The rest is CONTROLLER.SETTING, whatever controllers there will be. */
+static bool is_cgroup_file(const char *name) {
+    static const char *const plain[] = {"tasks", "notify_on_release", "release_agent"};
+    for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
+        if (strcmp(name, plain[i]) == 0)
+            return true;
+    size_t controller = strspn(name, "abcdefghijklmnopqrstuvwxyz_");
+    return controller > 0 && name[controller] == '.' && name[controller + 1] && strlen(name) <= CGROUP_FILE_MAX;
+}
+
+const char *id_to_cgroup(const char *id, char ret[static ID_CGROUP_SIZE]) {
+    (void)snprintf(ret, ID_CGROUP_SIZE, "%s%s", id, is_cgroup_file(id) ? ":" : "");
+    return ret;
+}
+
 size_t text_utf8_sequence(const char *text, size_t length) {
     const unsigned char *c = (const unsigned char *)text;
     if (length == 0 || c[0] < 0x80)

@@ -23,6 +23,13 @@ const char *signal_to_text(int signal);
 /* Container and exec ids: 1 to 255 characters of [A-Za-z0-9_+.-], not "." or "..", as in runc (factory_linux.go). */
 bool id_is_valid(const char *id);
 
+enum { ID_CGROUP_SIZE = 257 };
+/*
+ * The name of a container's cgroup: its id. But the kernel's files are in the same directory, "tasks" and
+ * "memory.max", so an id that looks like one gets a colon at its end, which no id and no such file has.
+ */
+const char *id_to_cgroup(const char *id, char ret[static ID_CGROUP_SIZE]);
+
 /*
  * Length (1 to 4) of the well-formed UTF-8 sequence (RFC 3629) at text, of which length bytes may be read;
  * 0 when there is none.

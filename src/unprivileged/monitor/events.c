@@ -34,6 +34,8 @@ void events_subscribe(void *data, struct call *call) {
         (void)err_set(&err, ESRCH, "container not running");
         return call_fail(call, &err);
     }
+    if (call_stay(call, &err) < 0)
+        return call_fail(call, &err);
     struct subscription *s = malloc(sizeof *s);
     if (!s) {
         (void)err_set(&err, ENOMEM, "out of memory");

@@ -37,12 +37,13 @@ bool output_is_done(const struct output *o) {
 /*
  * All is handed over: whoever reads on the host shall see the end now, not when the process ends. A socket that the
  * process has only shut down goes on the other way; of one that it has closed just our descriptor is closed, since
- * other processes on the host may have it, too.
+ * other processes on the host may have it, too. Nothing is left to do where our descriptor is closed already: then it
+ * was the host's reader that has gone, who may still write.
  */
 static void finish(struct output *o) {
-    if (!output_is_done(o) || o->of.kind == STREAM_TERMINAL)
+    if (!output_is_done(o) || o->of.kind == STREAM_TERMINAL || o->host.fd < 0)
         return;
-    if (o->shut_down && o->host.fd >= 0)
+    if (o->shut_down)
         (void)shutdown(o->host.fd, SHUT_WR);
     else if (o->of.kind == STREAM_SOCKET)
         input_stop(&o->of.process->streams[o->of.number].input);

@@ -9,15 +9,15 @@
 #include <sys/socket.h>
 
 enum {
-    CONNECTIONS_MAX = 64,
-    QUEUE_MAX = 8 << 20, /* replies that the peer has not read yet */
+    CONNECTIONS_MAX = 64, /* and as many with a call that stays */
+    QUEUE_MAX = 8 << 20,  /* replies that the peer has not read yet */
 };
 
 struct connection {
     struct connection *next;
     struct server *server;
     int fd;
-    bool is_setup;
+    bool is_setup, stays;
     struct loop_source *source;
     struct call *call; /* the one that is being worked on */
     struct buf queue;  /* whole struct control_reply */
@@ -37,12 +37,18 @@ struct server {
     struct err setup_refusal;
     struct loop_source *listen_source;
     struct connection *connections;
-    unsigned n_connections;
+    unsigned n_connections; /* those that stay not counted */
+    unsigned n_stay;
 };
 
 static void update_events(struct connection *c) {
     uint32_t events = (c->call ? 0 : (uint32_t)EPOLLIN) | (c->queue.length > 0 ? (uint32_t)EPOLLOUT : 0);
     (void)loop_source_set_events(c->source, events);
+}
+
+/* The next one waits in the backlog: dropped, it would take the container for ended. */
+static void listen_if_room(struct server *s) {
+    (void)loop_source_set_events(s->listen_source, s->n_connections < CONNECTIONS_MAX ? EPOLLIN : 0);
 }
 
 static void close_connection(struct connection *c) {
@@ -54,8 +60,11 @@ static void close_connection(struct connection *c) {
             *p = c->next;
             break;
         }
-    if (s->n_connections-- == CONNECTIONS_MAX)
-        (void)loop_source_set_events(s->listen_source, EPOLLIN);
+    if (c->stays)
+        s->n_stay--;
+    else
+        s->n_connections--;
+    listen_if_room(s);
     (void)loop_source_free(c->source);
     if (!is_setup)
         close_fd(&c->fd);
@@ -110,9 +119,15 @@ static void free_call(struct call *call) {
     for (size_t i = 0; i < CONTROL_FDS_MAX; i++)
         close_fd(&call->fds[i]);
     free(call);
-    if (c) {
-        c->call = NULL;
-        update_events(c);
+    if (!c)
+        return;
+    c->call = NULL;
+    update_events(c);
+    if (c->stays) {
+        c->stays = false;
+        c->server->n_stay--;
+        c->server->n_connections++;
+        listen_if_room(c->server);
     }
 }
 
@@ -148,6 +163,20 @@ void call_fail(struct call *call, const struct err *err) {
 
 void call_on_close(struct call *call, void (*closed)(void *data, struct call *call)) {
     call->closed = closed;
+}
+
+int call_stay(struct call *call, struct err *err) {
+    struct connection *c = call->connection;
+    struct server *s = call->server;
+    if (!c || c->stays)
+        return 0;
+    if (s->n_stay >= CONNECTIONS_MAX)
+        return err_set(err, EAGAIN, "there are %d waiting for this already", CONNECTIONS_MAX);
+    c->stays = true;
+    s->n_stay++;
+    s->n_connections--;
+    listen_if_room(s);
+    return 0;
 }
 
 const struct control_request *call_request(const struct call *call) {
@@ -254,9 +283,7 @@ static void on_listen(void *data, uint32_t events) {
         return;
     if (add_connection(s, fd, false) == 0)
         (void)take_fd(&fd);
-    /* The next one waits in the backlog: dropped, it would take the container for ended. */
-    if (s->n_connections >= CONNECTIONS_MAX)
-        (void)loop_source_set_events(s->listen_source, 0);
+    listen_if_room(s);
 }
 
 int server_new(const struct server_config *config, struct server **ret, struct err *err) {

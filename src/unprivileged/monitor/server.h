@@ -49,6 +49,12 @@ void server_set_phase(struct server *server, enum server_phase phase);
 /* In PHASE_ENDING the setup connection is told this instead of "container not running". */
 void server_refuse_setup(struct server *server, const struct err *why);
 
+/*
+ * It is answered at the end of the container only: its connection is not one of those that others wait for. -EAGAIN:
+ * there are too many of these.
+ */
+int call_stay(struct call *call, struct err *err);
+
 const struct control_request *call_request(const struct call *call);
 void *call_data(const struct call *call);             /* the server's data */
 int call_take_fd(struct call *call, size_t position); /* -EBADF when there is none */
