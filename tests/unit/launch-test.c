@@ -76,7 +76,7 @@ static void test_clean(void **state) {
     (void)state;
     fixture_plan(&plan, "ls /proc/self/fd; grep -E '^Sig(Blk|Ign)' /proc/self/status; grep -v -e ' /proc ' -e ' /dev' "
                         "-e ' /sys' /proc/mounts | wc -l;"
-                        "ls -d /run 2>/dev/null; grep ^0: /proc/self/cgroup; ps | wc -l");
+                        "ls -d /run 2>/dev/null; grep ^0: /proc/self/cgroup; set -- /proc/[0-9]*; echo $#");
     (void)signal(SIGUSR1, SIG_IGN);
     /* 33 is one of the C library's own, which only the system call can ignore, and callers do: signal(7) */
     const struct {
@@ -93,7 +93,7 @@ static void test_clean(void **state) {
     fixture_run(&plan, &result);
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
     (void)signal(SIGUSR1, SIG_DFL);
-    assert_string_equal(result.out, "0\n1\n2\n3\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n1\n0::/\n4\n");
+    assert_string_equal(result.out, "0\n1\n2\n3\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n1\n0::/\n1\n");
 }
 
 static void test_capabilities(void **state) {
