@@ -441,6 +441,9 @@ static void run_guest(const char *root, const char *server) {
     char text[65536] = "\n";
     await(s.console, text, sizeof text, "waiting 0");
     check_server(&s);
+    /* Now, while the guest waits: later the server may still hold what was taken away, or has ended with its client. */
+    if (confine_prove(&s.server_plan, s.server_pid, true, &err) < 0)
+        fail_msg("%s", err.text);
     const struct share_export later = {.source = s.late, .name = "late/rootfs"};
     if (share_attach(s.server, &later, 1, &err) < 0)
         fail_msg("%s", err.text);
@@ -450,8 +453,6 @@ static void run_guest(const char *root, const char *server) {
     await(s.console, text, sizeof text, "done 0");
     check_console(text);
     check_host(&s);
-    if (confine_prove(&s.server_plan, s.server_pid, true, &err) < 0)
-        fail_msg("%s", err.text);
     end(&s);
 }
 

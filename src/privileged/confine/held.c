@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/major.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -19,7 +20,7 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-enum { DESCRIPTORS_MAX = 4 << 20, TTY_MASTER_MAJOR = 5, TTY_MASTER_MINOR = 2, PTS_MAJOR = 136, PTS_MAJORS = 8 };
+enum { DESCRIPTORS_MAX = 4 << 20, PTS_MAJOR = 136, PTS_MAJORS = 8 };
 
 const char *confine_holding_text(enum confine_holding_kind kind) {
     static const char *const names[] = {
@@ -88,9 +89,9 @@ static bool is_unix_socket(const char *path) {
     return n > 0 && (strcmp(protocol, "UNIX") == 0 || strcmp(protocol, "UNIX-STREAM") == 0);
 }
 
+/* Pseudo-terminals, virtual and serial consoles, and what stands for the one in use: tty(4), pty(7). */
 static bool is_terminal(dev_t number) {
-    return (major(number) == TTY_MASTER_MAJOR && minor(number) == TTY_MASTER_MINOR) ||
-           major(number) - PTS_MAJOR < PTS_MAJORS;
+    return major(number) == TTY_MAJOR || major(number) == TTYAUX_MAJOR || major(number) - PTS_MAJOR < PTS_MAJORS;
 }
 
 static void classify(const struct known *known, const char *path, const char *link, const struct stat *st,
