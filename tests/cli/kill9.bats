@@ -131,6 +131,7 @@ kill_after_create() { # ROLE
         [ "$status" -eq 0 ]
         [[ $how == damaged || -z $output ]]
         wait $waiting || code=$?
+        echo "code $code"
         [[ $code -eq 137 || ($how == exec && $code -eq 1) ]] # 1: it had not yet heard that its process runs
         nothing_left
     done
