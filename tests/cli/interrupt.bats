@@ -80,15 +80,32 @@ signal_run() { # SIGNAL SECONDS: run in the foreground; $status is minka's own
     echo "$1 after $2: $status $output"
 }
 
-@test "interrupt: between the start and the wait of a run the container gets the signal" {
-    printf '#!/bin/sh\nsleep 4\n' >"$BUNDLE/slow"
+# The same as soon as FILE is there. (A job in the background has INT ignored.)
+signal_run_at() { # SIGNAL FILE
+    status=0
+    rm -f "$2"
+    env --default-signal=INT "$MINKA" --config "$CONFIG" --root "$MINKA_ROOT" run --bundle "$BUNDLE" "$id" \
+        </dev/null >"$BATS_TEST_TMPDIR/output" 2>&1 &
+    local command=$!
+    wait_for 60 test -e "$2"
+    kill -s "$1" "$command"
+    wait "$command" || status=$?
+    output=$(cat "$BATS_TEST_TMPDIR/output")
+    echo "$1 at $2: $status $output"
+}
+slow_hook() { # that says when it has begun
+    printf '#!/bin/sh\ntouch %s/in-hook\nsleep 2\n' "$BATS_TEST_TMPDIR" >"$BUNDLE/slow"
     chmod +x "$BUNDLE/slow"
+}
+
+@test "interrupt: between the start and the wait of a run the container gets the signal" {
+    slow_hook
     # shellcheck disable=SC2016 # jq's own variable
     edit_config --arg dir "$BUNDLE" '.hooks = {poststart: [{path: "\($dir)/slow"}]}'
     set_script 'trap "exit 42" TERM HUP USR1; sleep 1000 & wait'
     local signal
     for signal in TERM HUP USR1; do
-        signal_run "$signal" 3
+        signal_run_at "$signal" "$BATS_TEST_TMPDIR/in-hook"
         [ "$status" -eq 42 ]
         nothing_left
     done
@@ -113,12 +130,11 @@ signal_run() { # SIGNAL SECONDS: run in the foreground; $status is minka's own
 }
 
 @test "interrupt: while a run removes the container it goes on" {
-    printf '#!/bin/sh\nsleep 4\n' >"$BUNDLE/slow"
-    chmod +x "$BUNDLE/slow"
+    slow_hook
     # shellcheck disable=SC2016 # jq's own variable
     edit_config --arg dir "$BUNDLE" '.hooks = {poststop: [{path: "\($dir)/slow"}]}'
     set_script 'exit 5'
-    signal_run INT 3
+    signal_run_at INT "$BATS_TEST_TMPDIR/in-hook"
     [ "$status" -eq 5 ]
     nothing_left
 }

@@ -131,7 +131,8 @@ kill_after_create() { # ROLE
         [ "$status" -eq 0 ]
         [[ $how == damaged || -z $output ]]
         wait $waiting || code=$?
-        [[ $code -eq 137 || ($how == exec && $code -eq 1) ]] # 1: it had not yet heard that its process runs
+        echo "code $code"
+        [[ $code -eq 137 || ($how == exec && $code -ne 0) ]] # an exec may not have heard yet that its process runs
         nothing_left
     done
 }
