@@ -150,6 +150,8 @@ EOF
     kill $stranger
 }
 
+audit_succeeds() { minka audit "$ID" >/dev/null; }
+
 @test "audit: a VMM that is gone while its monitor does not know" {
     local monitor
     monitor=$(process_of monitor)
@@ -159,6 +161,7 @@ EOF
     falls_short "VMM (pid $(process_of vmm)): it has ended" also # the file server may have seen it, too
     kill -CONT "$monitor"
     wait_for 30 is_status "$ID" stopped
+    wait_for 10 audit_succeeds # the last of its processes may still be ending
     run minka audit "$ID"
     [ "$status" -eq 0 ]
     [[ $output == *"$ID (stopped): nothing of it runs"* ]]
