@@ -170,8 +170,8 @@ slow_hook() { # that says when it has begun
 }
 
 # Connect until the monitor takes no more, and stay for a while.
-crowd() { # SECONDS [COUNT]
-    python3 - "$MINKA_ROOT/$id" "$@" <<'EOF'
+crowd() { # SECONDS [COUNT], in the background: it becomes the job
+    exec python3 - "$MINKA_ROOT/$id" "$@" <<'EOF'
 import os, socket, sys, time
 os.chdir(sys.argv[1])
 held = []
@@ -228,8 +228,8 @@ one_more_is_refused() {
 
 # In the monitor's place: silent, or full of rubbish, or with a list that never ends (the real monitor's first reply,
 # marked as not the last, again and again).
-impostor() { # silent|rubbish|endless
-    python3 - "$MINKA_ROOT/$id" "$1" <<'P'
+impostor() { # silent|rubbish|endless, in the background: it becomes the job
+    exec python3 - "$MINKA_ROOT/$id" "$1" <<'P'
 import os, socket, sys, threading
 os.chdir(sys.argv[1])
 kind = sys.argv[2]
